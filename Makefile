@@ -1,0 +1,52 @@
+# What people and CI both call. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+DISTS := sdk services/chassis services/data-kernel deploy/local
+STAMP := .venv/.complete
+
+.PHONY: help up down demo test lint proto bench clean lock venv
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: venv ## start the local stack; on its first run it also does a tour on real data (Ctrl-C stops it)
+	@exec $(BIN)/ontomesh up
+
+down: venv ## stop a local stack that runs elsewhere
+	@exec $(BIN)/ontomesh down
+
+demo: venv ## do the tour on a throwaway stack and check every step
+	@exec $(BIN)/ontomesh demo
+
+test: venv ## run every test
+	@exec $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+
+lint: venv ## check format, style, types, contracts and what files may name
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python tools/typecheck.py
+	$(BIN)/buf lint
+	$(BIN)/python tools/check_names.py
+
+proto: venv ## regenerate the stubs from proto/
+	@$(BIN)/python tools/stubs.py sdk/src
+
+bench: venv ## measure; prints `name value unit` a line
+	@exec $(BIN)/python tests/bench/run.py $(ARGS)
+
+venv: $(STAMP) ## make or refresh the environment in .venv
+	@:
+
+lock: venv ## choose the newest third-party versions and pin them in requirements.lock
+	@tools/lock.sh $(DISTS)
+
+clean: ## remove everything that can be made again
+	rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements.lock tools/bootstrap.sh $(DISTS:%=%/pyproject.toml)
+	@PYTHON='$(PYTHON)' tools/bootstrap.sh $(DISTS)

@@ -1,0 +1,3 @@
+"""Ontomesh: typed, versioned documents shared by services over gRPC."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,97 @@
+"""An event loop in a thread of its own, on which the blocking client runs the async one."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from typing import Any, ClassVar, TypeVar
+
+from ontomesh.sdk.paging import Pages
+
+Result = TypeVar("Result")
+
+
+class BackgroundLoop:
+    """The loop that all blocking clients of a process share, from the first that opens to the last that closes.
+
+    gRPC's asyncio layer wakes every loop that it was used on for every event, so one loop serves better than many.
+    """
+
+    _lock: ClassVar = threading.Lock()
+    _shared: ClassVar["BackgroundLoop | None"] = None
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._loop = asyncio.new_event_loop()
+        # A daemon, so that a script which forgets to close its client still ends.
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ontomesh", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def acquire(cls) -> "BackgroundLoop":
+        """The shared loop, running until everybody who acquired it has released it."""
+        with cls._lock:
+            if cls._shared is None:
+                cls._shared = cls()
+            cls._shared._users += 1
+            return cls._shared
+
+    def release(self) -> None:
+        """Gives it back; the last to do so ends the thread."""
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return
+            BackgroundLoop._shared = None
+        asyncio.run_coroutine_threadsafe(_finish(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """The result of `work`, run on the loop in the caller's context.
+
+        Raises:
+            RuntimeError: The caller is on that loop itself, and would wait for itself; or the client is closed.
+        """
+        if self._loop.is_closed():
+            work.close()
+            raise RuntimeError("the client is closed")
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("a blocking client cannot be used on its own event loop; use the async one there")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            # Ctrl-C interrupts the wait, not the call.
+            future.cancel()
+            raise
+
+    def iterate(self, source: AsyncIterator[Result]) -> Iterator[Result]:
+        """The items of `source`; a page of a paged one is fetched when it is needed."""
+        if isinstance(source, Pages):
+            while page := self.run(source.page()):
+                yield from page
+            return
+        try:
+            while True:
+                try:
+                    yield self.run(_next(source))
+                except StopAsyncIteration:
+                    return
+        finally:
+            if isinstance(source, AsyncGenerator):
+                self.run(source.aclose())
+
+
+async def _next(source: AsyncIterator[Result]) -> Result:
+    return await anext(source)
+
+
+async def _finish() -> None:
+    """Ends what still runs, so that no other thread waits for it for ever."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()

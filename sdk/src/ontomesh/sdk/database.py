@@ -1,0 +1,14 @@
+"""One database: everything that can be done in it."""
+
+from ontomesh.sdk.branches import BranchCalls
+from ontomesh.sdk.commits import CommitCalls
+from ontomesh.sdk.documents import DocumentCalls
+from ontomesh.sdk.history import HistoryCalls
+from ontomesh.sdk.merges import MergeCalls
+
+
+class AsyncDatabase(DocumentCalls, CommitCalls, BranchCalls, HistoryCalls, MergeCalls):
+    """A database by its name; making one costs nothing and does not ask whether it exists.
+
+    Every call takes `timeout` in seconds; without one, the connection's own counts.
+    """

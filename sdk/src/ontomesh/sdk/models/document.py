@@ -1,0 +1,110 @@
+"""The base of models that are documents."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, TypeVar, Unpack
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from ontomesh.sdk.models.keys import Key
+from ontomesh.sdk.models.links import Link
+from ontomesh.sdk.models.shapes import Shape, shape_of
+from ontomesh.sdk.resources import Document
+
+Model = TypeVar("Model", bound="DocumentModel")
+
+
+class DocumentModel(BaseModel):
+    """A class of the ontology; its instances are documents.
+
+    Fields are properties, under their alias if they have one. `id` is the document's `@id`, and no property: None
+    until the kernel has generated it from the class's key. Class keywords: `key` says how, `abstract` that there are
+    no documents of just this class. Both count for the class alone, not for those that inherit from it.
+
+    Fields may be str, bool, int, float, Decimal, datetime, date, time, bytes, an Enum of strings or a `Link`; one of
+    these or None; or a list or a set of one of these. A Decimal keeps its digits.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    id: str | None = None
+
+    class_key: ClassVar[Key | None] = None
+    class_abstract: ClassVar[bool] = False
+    # Properties of the document that the model has no field for; kept, so that writing it back loses nothing.
+    _rest: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def __init_subclass__(cls, *, key: Key | None = None, abstract: bool = False, **config: Unpack[ConfigDict]) -> None:
+        super().__init_subclass__(**config)
+        cls.class_key = key
+        cls.class_abstract = abstract
+
+    def link(self) -> "Link[Self]":
+        """A link to this document.
+
+        Raises:
+            ValueError: It has no id yet.
+        """
+        if self.id is None:
+            raise ValueError(f"this {type(self).__name__} has no id yet")
+        return Link(self.id)
+
+    def to_document(self) -> dict[str, Any]:
+        """The document as a dict of what JSON has, and Decimals; properties without a value are left out."""
+        document: dict[str, Any] = {"@type": type(self).__name__}
+        if self.id is not None:
+            document["@id"] = self.id
+        for name, (alias, shape) in properties_of(type(self)).items():
+            value = getattr(self, name)
+            if value is not None:
+                document[alias] = shape.write(value)
+        return document | self._rest
+
+    @classmethod
+    def from_document(cls, document: Document | Mapping[str, Any], /) -> Self:
+        """The instance for a document, of the subclass that its `@type` names.
+
+        An optional property that the document lacks is None, a set or list empty, whatever the field's default.
+
+        Raises:
+            TypeError: The document's class is not this one, nor a subclass of it known here.
+            pydantic.ValidationError: The document does not fit the model.
+        """
+        data = document.data if isinstance(document, Document) else document
+        model = _subclass(cls, str(data.get("@type")))
+        if model is None:
+            raise TypeError(f"{data.get('@id')} is of class {data.get('@type')}, which is no {cls.__name__} known here")
+        values: dict[str, Any] = {"id": data.get("@id")}
+        known = {"@id", "@type"}
+        for name, (alias, shape) in properties_of(model).items():
+            known.add(alias)
+            if alias in data or shape.family != "One":
+                values[name] = shape.read(data.get(alias))
+        instance = model.model_validate(values)
+        instance._rest = {name: value for name, value in data.items() if name not in known}
+        return instance
+
+
+def properties_of(model: type[DocumentModel]) -> dict[str, tuple[str, Shape]]:
+    """The properties of a model by field: the name in the document, and the shape.
+
+    Raises:
+        TypeError: A field's type has no place in an ontology.
+    """
+    # Kept in the class's own namespace: a subclass has other fields.
+    found: dict[str, tuple[str, Shape]] | None = model.__dict__.get("_ontomesh_properties")
+    if found is None:
+        found = {
+            name: (field.alias or name, shape_of(field.annotation, field.metadata, f"{model.__name__}.{name}"))
+            for name, field in model.model_fields.items()
+            if name != "id"
+        }
+        type.__setattr__(model, "_ontomesh_properties", found)
+    return found
+
+
+def _subclass(model: type[Model], name: str) -> type[Model] | None:
+    if model.__name__ == name:
+        return model
+    # The latest first: a cell of a notebook that is run again defines its class anew.
+    candidates = (_subclass(each, name) for each in reversed(model.__subclasses__()))
+    return next((each for each in candidates if each is not None), None)

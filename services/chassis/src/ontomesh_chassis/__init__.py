@@ -1,0 +1,1 @@
+"""The chassis of Ontomesh services: settings, identity, telemetry, health and servers."""

@@ -1,0 +1,90 @@
+"""Opening the file: its format, its pragmas, and what SQLite's errors mean to the kernel."""
+
+import sqlite3
+from importlib import resources
+from pathlib import Path
+
+from ontomesh_data_kernel.errors import KernelError, StoreFull, StoreUnavailable
+
+APPLICATION_ID = 0x4F4E544F
+FORMAT = 1
+BUSY_MS = 5_000
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG}
+
+
+class UnknownFormat(Exception):
+    """The file is no Ontomesh store, or one of another format."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a connection that may wander between threads, one at a time, in autocommit mode."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    connection.execute("PRAGMA cache_size=-8000")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    return connection
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the connection that writes, creating the file if need be: a commit returns once the log is synced.
+
+    Raises UnknownFormat for a file that this version does not know, without touching it.
+    """
+    connection = connect(path)
+    try:
+        _check_format(connection, path)
+        if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+            raise UnknownFormat(f"{path}: the file system does not support SQLite's write-ahead log")
+        connection.execute("PRAGMA synchronous=FULL")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            _create(connection)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise UnknownFormat(f"{path} is no SQLite database") from None
+        raise
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if (application, version) == (APPLICATION_ID, FORMAT):
+        return
+    if (application, version) == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+        return
+    if application == APPLICATION_ID:
+        raise UnknownFormat(f"{path} has store format {version}; this version knows format {FORMAT} only")
+    raise UnknownFormat(f"{path} is a SQLite database, but no Ontomesh store")
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            script = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
+            for statement in script.split(";\n"):
+                if statement.strip():
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={FORMAT}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def refusal(error: sqlite3.Error) -> KernelError:
+    """Say what an error of SQLite means to a caller."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _FULL:
+        return StoreFull("the store has no room left; nothing was written")
+    return StoreUnavailable(f"the store did not answer ({getattr(error, 'sqlite_errorname', 'SQLite error')})")
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process holds the lock."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}

@@ -1,0 +1,94 @@
+"""Reading the history: logs, and every commit as it was stored."""
+
+import sqlite3
+from collections.abc import Iterator
+
+from ontomesh_data_kernel.adapters.sqlite.apply import COMMIT_FIELDS, commit_of
+from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
+from ontomesh_data_kernel.adapters.sqlite.reads import Reader
+from ontomesh_data_kernel.domain.model import Commit
+from ontomesh_data_kernel.ports import HistoryEntry, Point, StoredChange
+
+_LOG = f"""
+SELECT {COMMIT_FIELDS} FROM commits INDEXED BY commit_time WHERE lineage=? AND ts<=? ORDER BY ts DESC LIMIT ?
+"""  # noqa: S608 - constants
+_SEGMENT = f"""
+SELECT seq, m_lineage, m_seq, {COMMIT_FIELDS} FROM commits WHERE lineage=? AND seq>? AND seq<=? ORDER BY seq LIMIT ?
+"""  # noqa: S608 - constants
+_VERSIONS = """
+SELECT d.seq, n.iri, d.doc, d.hash, d.body FROM doc d INDEXED BY doc_log JOIN node n ON n.id = d.doc
+WHERE d.lineage=? AND d.seq=? ORDER BY n.iri
+"""
+_HASH = "SELECT hash, ontology FROM commits WHERE lineage=? AND seq=?"
+
+
+def log(
+    connection: sqlite3.Connection,
+    lineages: Lineages,
+    state: State,
+    first_parent: bool,
+    after: tuple[int, str] | None,
+    limit: int,
+) -> list[Commit]:
+    """Return the commits that a state reaches, by (time, id) descending, those after (time, id)."""
+    reached = dict(lineages.chain(connection, state)) if first_parent else lineages.ancestors(connection, state)
+    commits: list[Commit] = []
+    for lineage, seq in reached.items():
+        (newest,) = connection.execute("SELECT ts FROM commits WHERE lineage=? AND seq=?", (lineage, seq)).fetchone()
+        until = newest if after is None else min(newest, after[0])
+        # One more than asked for, since the one at `after` itself may be among them.
+        commits += [commit_of(row) for row in connection.execute(_LOG, (lineage, until, limit + 1))]
+    commits.sort(key=lambda commit: (commit.time, commit.id), reverse=True)
+    if after is not None:
+        commits = [commit for commit in commits if (commit.time, commit.id) < after]
+    return commits[:limit]
+
+
+def count(connection: sqlite3.Connection, lineages: Lineages, state: State) -> int:
+    """Return how many commits a state reaches."""
+    reached = lineages.ancestors(connection, state)
+    return sum(seq - lineages.fork(connection, lineage)[1] for lineage, seq in reached.items())
+
+
+def entries(
+    connection: sqlite3.Connection, lineages: Lineages, state: State, batch: int
+) -> Iterator[list[HistoryEntry]]:
+    """Iterate over every commit that a state reaches as it was stored, a batch at a time."""
+    for lineage, last in sorted(lineages.ancestors(connection, state).items()):
+        _, seq = lineages.fork(connection, lineage)
+        while seq < last:
+            rows = connection.execute(_SEGMENT, (lineage, seq, last, batch)).fetchall()
+            if not rows:
+                break
+            yield [_entry(connection, lineages, lineage, row) for row in rows]
+            seq = rows[-1][0]
+
+
+def _entry(connection: sqlite3.Connection, lineages: Lineages, lineage: int, row: tuple[object, ...]) -> HistoryEntry:
+    seq, m_lineage, m_seq = row[:3]
+    state: State = (lineage, int(seq))  # type: ignore[call-overload]
+    commit = commit_of(row[3:])
+    before = lineages.back(connection, state, 1)
+    parents, digest = [], ""
+    if before is not None:
+        hash_, ontology = connection.execute(_HASH, before).fetchone()
+        parents.append(hash_.hex())
+        digest = ontology.hex()
+    if m_lineage is not None:
+        merged = connection.execute(_HASH, (m_lineage, m_seq)).fetchone()
+        parents.append(merged[0].hex() if merged else "")
+    changes = _versions(connection, lineages, state, before)
+    return HistoryEntry(Point(commit.id, commit.branch, state), commit, tuple(parents), digest, changes)
+
+
+def _versions(
+    connection: sqlite3.Connection, lineages: Lineages, state: State, before: State | None
+) -> list[StoredChange]:
+    rows = connection.execute(_VERSIONS, state).fetchall()
+    nodes = [row[2] for row in rows]
+    old = Reader(connection, lineages).newest(before, nodes, bodies=False) if before is not None else {}
+    changes = []
+    for _, iri, node, hash_, body in rows:
+        earlier = old.get(node, (0, None, None))[1]
+        changes.append(StoredChange(iri, hash_.hex() if hash_ else None, body, earlier.hex() if earlier else None))
+    return changes

@@ -1,0 +1,250 @@
+"""Reading at a state: documents, listings, differences, and the facts that a decision asks for."""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from heapq import merge as merge_sorted
+from itertools import islice
+from operator import attrgetter
+
+from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
+from ontomesh_data_kernel.domain.model import Document
+from ontomesh_data_kernel.ports import Change, Version
+
+ONTOLOGY_CLASS = "@schema"
+TYPE_TAG, LINK_TAG = b"T", b"L"
+
+_READ = """
+SELECT d.hash, d.body FROM node n JOIN doc d ON d.doc = n.id
+WHERE n.iri=? AND d.lineage=? AND d.seq<=? ORDER BY d.seq DESC LIMIT 1
+"""
+_NODES = "SELECT n.iri, n.id FROM json_each(?) j JOIN node n ON n.iri = j.value"
+_NEWEST = """
+SELECT j.value, d.hash, {body} FROM json_each(?1) j JOIN doc d ON d.lineage=?2 AND d.doc=j.value AND d.seq=
+    (SELECT max(seq) FROM doc WHERE lineage=?2 AND doc=j.value AND seq<=?3)
+"""
+_NEWEST_HASHES = _NEWEST.format(body="NULL")
+_NEWEST_BODIES = _NEWEST.format(body="d.body")
+_ENTRIES = """
+SELECT val, doc FROM prop WHERE lineage=?1 AND path=?2 AND val>?3 AND from_seq<=?4
+UNION ALL
+SELECT val, doc FROM prop_hist WHERE lineage=?1 AND path=?2 AND val>?3 AND from_seq<=?4 AND to_seq>?4
+ORDER BY val LIMIT ?5
+"""
+_REFERRERS = """
+SELECT doc FROM prop WHERE lineage=?1 AND path=?2 AND val=?3 AND from_seq<=?4
+UNION ALL
+SELECT doc FROM prop_hist WHERE lineage=?1 AND path=?2 AND val=?3 AND from_seq<=?4 AND to_seq>?4
+"""
+_HIDDEN = "SELECT 1 FROM doc WHERE lineage=? AND doc=? AND seq<=? LIMIT 1"
+_CHANGED = "SELECT doc FROM doc INDEXED BY doc_log WHERE lineage=? AND seq>? AND seq<=?"
+_IRIS = "SELECT n.id, n.iri FROM json_each(?) j JOIN node n ON n.id = j.value"
+
+
+def link_value(node: int) -> bytes:
+    """How a link to a node is indexed."""
+    return LINK_TAG + node.to_bytes(6, "big")
+
+
+def type_value(iri: str) -> bytes:
+    """How a document is indexed under its class: by its id, so that a class lists in id order."""
+    return TYPE_TAG + iri.encode()
+
+
+def find_nodes(connection: sqlite3.Connection, iris: Collection[str]) -> dict[str, int]:
+    """Return the nodes of those ids that have one."""
+    return dict(connection.execute(_NODES, (json.dumps(list(iris)),)))
+
+
+class Reader:
+    """Reads on one connection. What it returns depends on the state alone, except through `lineages`' memory."""
+
+    def __init__(self, connection: sqlite3.Connection, lineages: Lineages) -> None:
+        self.connection = connection
+        self.lineages = lineages
+
+    def read(self, state: State, iri: str) -> Version | None:
+        """Return a document, or None if it does not exist."""
+        execute = self.connection.execute
+        for lineage, seq in self.lineages.chain(self.connection, state):
+            row = execute(_READ, (iri, lineage, seq)).fetchone()
+            if row is not None:
+                return Version(row[0].hex(), row[1]) if row[1] is not None else None
+        return None
+
+    def newest(
+        self, state: State, nodes: Collection[int], bodies: bool
+    ) -> dict[int, tuple[int, bytes | None, bytes | None]]:
+        """Return {node: (lineage, hash, body)} of the nodes that have a version; hash None if that is a deletion."""
+        found: dict[int, tuple[int, bytes | None, bytes | None]] = {}
+        query = _NEWEST_BODIES if bodies else _NEWEST_HASHES
+        missing = list(nodes)
+        for lineage, seq in self.lineages.chain(self.connection, state):
+            if not missing:
+                break
+            for node, hash_, body in self.connection.execute(query, (json.dumps(missing), lineage, seq)):
+                found[node] = (lineage, hash_, body)
+            missing = [node for node in missing if node not in found]
+        return found
+
+    def versions(self, state: State, iris: Collection[str], bodies: bool) -> dict[str, Version]:
+        """Return those of the documents that exist; without bodies if not wanted."""
+        nodes = find_nodes(self.connection, iris)
+        newest = self.newest(state, nodes.values(), bodies)
+        return {
+            iri: Version(hash_.hex(), body or b"")
+            for iri, node in nodes.items()
+            for _, hash_, body in (newest.get(node, (0, None, None)),)
+            if hash_ is not None
+        }
+
+    def paths(self, names: Iterable[str]) -> list[int]:
+        """Return the ids of those paths that were ever indexed."""
+        query = "SELECT p.id FROM json_each(?) j JOIN path p ON p.name = j.value"
+        return [row[0] for row in self.connection.execute(query, (json.dumps(list(names)),))]
+
+    def iris(self, nodes: Collection[int]) -> dict[int, str]:
+        """Return the ids of nodes."""
+        return dict(self.connection.execute(_IRIS, (json.dumps(list(nodes)),)))
+
+    def _visible(
+        self, chain: Sequence[State], depth: int, rows: Iterable[tuple[bytes, int]]
+    ) -> Iterator[tuple[bytes, int]]:
+        """Leave out the entries of documents that a nearer lineage has versions of."""
+        execute = self.connection.execute
+        nearer = chain[:depth]
+        for val, doc in rows:
+            if not any(execute(_HIDDEN, (lineage, doc, seq)).fetchone() for lineage, seq in nearer):
+                yield val, doc
+
+    def _entries(
+        self, chain: Sequence[State], depth: int, path: int, after: bytes, limit: int
+    ) -> Iterator[tuple[bytes, int]]:
+        """Iterate over a path's entries in one lineage in order, a batch a query."""
+        lineage, seq = chain[depth]
+        while True:
+            rows = self.connection.execute(_ENTRIES, (lineage, path, after, seq, limit)).fetchall()
+            yield from self._visible(chain, depth, rows)
+            if len(rows) < limit:
+                return
+            after = rows[-1][0]
+
+    def members(self, state: State, classes: Collection[str], after: str, batch: int) -> Iterator[tuple[str, int]]:
+        """Iterate over (id, node) of the documents of exactly these classes, by id, those after `after`."""
+        chain = self.lineages.chain(self.connection, state)
+        start = type_value(after)
+        arms = [
+            self._entries(chain, depth, path, start, batch)
+            for path in self.paths(f"{cls}.@type" for cls in classes)
+            for depth in range(len(chain))
+        ]
+        for val, doc in merge_sorted(*arms):
+            yield val[1:].decode(), doc
+
+    def documents(
+        self, state: State, classes: Collection[str], after: str, limit: int, max_bytes: int
+    ) -> tuple[list[Document], bool]:
+        """Return a page of documents of exactly these classes by id, and whether more follow."""
+        members = self.members(state, classes, after, limit + 1)
+        page: list[Document] = []
+        size = 0
+        while batch := list(islice(members, min(limit + 1, 256))):
+            newest = self.newest(state, [node for _, node in batch], bodies=True)
+            for iri, node in batch:
+                _, hash_, body = newest[node]
+                if len(page) == limit or (page and size >= max_bytes):
+                    return page, True
+                if hash_ is not None and body is not None:
+                    page.append(Document(iri, body, hash_.hex()))
+                    size += len(body)
+        return page, False
+
+    def instances(self, state: State, classes: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Iterate over (id, body) of every document of exactly these classes."""
+        members = self.members(state, classes, "", 1_000)
+        while batch := list(islice(members, 1_000)):
+            newest = self.newest(state, [node for _, node in batch], bodies=True)
+            for iri, node in batch:
+                body = newest[node][2]
+                if body is not None:
+                    yield iri, body
+
+    def ontology(self, state: State) -> dict[str, bytes]:
+        """Return the bodies of the ontology's elements."""
+        return dict(self.instances(state, [ONTOLOGY_CLASS]))
+
+    def referrers(
+        self,
+        state: State,
+        targets: Collection[str],
+        paths: Collection[str],
+        excluding: Collection[str],
+        limit: int = 10,
+    ) -> dict[str, tuple[str, ...]]:
+        """Return, for each target that has any, up to `limit` ids of documents that link to it by one of the paths."""
+        chain = self.lineages.chain(self.connection, state)
+        path_ids = self.paths(paths)
+        left_out = set(find_nodes(self.connection, excluding).values()) if excluding else set()
+        found: dict[str, tuple[str, ...]] = {}
+        for iri, node in find_nodes(self.connection, targets).items():
+            value = link_value(node)
+            holders: dict[int, None] = {}
+            for depth, (lineage, seq) in enumerate(chain):
+                for path in path_ids:
+                    rows = self.connection.execute(_REFERRERS, (lineage, path, value, seq))
+                    pairs = ((value, doc) for (doc,) in rows if doc not in left_out)
+                    for _, doc in self._visible(chain, depth, pairs):
+                        holders[doc] = None
+                        if len(holders) == limit:
+                            break
+            if holders:
+                names = self.iris(holders)
+                found[iri] = tuple(names[doc] for doc in list(holders)[:limit])
+        return found
+
+    def changed_nodes(self, base: State | None, target: State) -> set[int]:
+        """Return the nodes that may differ: every one with a version on the way from one state to the other."""
+        execute = self.connection.execute
+        after = self.lineages.chain(self.connection, target)
+        before = self.lineages.chain(self.connection, base) if base is not None else []
+        tops = dict(before)
+        nodes: set[int] = set()
+        joint: int | None = None
+        for lineage, seq in after:
+            if lineage in tops:
+                low, high = sorted((seq, tops[lineage]))
+                nodes.update(row[0] for row in execute(_CHANGED, (lineage, low, high)))
+                joint = lineage
+                break
+            nodes.update(row[0] for row in execute(_CHANGED, (lineage, -1, seq)))
+        for lineage, seq in before:
+            if lineage == joint:
+                break
+            nodes.update(row[0] for row in execute(_CHANGED, (lineage, -1, seq)))
+        return nodes
+
+    def merged_between(self, since: State, state: State) -> bool:
+        """Whether a merge came after `since` on the way of first parents to `state`."""
+        merges = "SELECT 1 FROM commits INDEXED BY commit_merge WHERE lineage=? AND seq>? AND seq<=? AND m_lineage IS NOT NULL"
+        for lineage, seq in self.lineages.chain(self.connection, state):
+            low = since[1] if lineage == since[0] else -1
+            if self.connection.execute(merges, (lineage, low, seq)).fetchone():
+                return True
+            if lineage == since[0]:
+                return False
+        return False
+
+    def changed(self, base: State | None, target: State) -> list[Change]:
+        """Return the documents that differ, by id."""
+        nodes = self.changed_nodes(base, target)
+        names = self.iris(nodes)
+        old = self.newest(base, nodes, bodies=False) if base is not None else {}
+        new = self.newest(target, nodes, bodies=False)
+        none: tuple[int, bytes | None, bytes | None] = (0, None, None)
+        changes = []
+        for node, iri in names.items():
+            before, after = old.get(node, none)[1], new.get(node, none)[1]
+            if before != after:
+                changes.append(Change(iri, before.hex() if before else None, after.hex() if after else None))
+        changes.sort(key=attrgetter("id"))
+        return changes

@@ -1,0 +1,269 @@
+"""Checking documents against an ontology and bringing them into canonical form.
+
+Every class is compiled once into one function per property; a document then costs one call per property.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from ontomesh_data_kernel.domain.canonical import document_hash, encode, kind_of
+from ontomesh_data_kernel.domain.ontology.keys import IdMaker, id_fault, id_maker, is_document_id
+from ontomesh_data_kernel.domain.ontology.model import Family, Property
+from ontomesh_data_kernel.domain.ontology.resolve import Hierarchy
+from ontomesh_data_kernel.domain.ontology.types import SCALARS, Check, Fault, shown, wrong
+from ontomesh_data_kernel.errors import InvalidDocumentId, KernelError, SchemaViolation, UnknownClass, Violation
+
+MAX_VIOLATIONS = 20
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document ready to be stored; `links` are its (property, target id) pairs, each once."""
+
+    id: str
+    cls: str
+    body: bytes
+    hash: bytes
+    links: tuple[tuple[str, str], ...]
+
+    @property
+    def etag(self) -> str:
+        """The hash in hexadecimal."""
+        return self.hash.hex()
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    name: str
+    prefix: str
+    checks: Mapping[str, Check]
+    required: frozenset[str]
+    links: tuple[str, ...]
+    make_id: IdMaker | None
+
+
+class Compiled:
+    """An ontology's validator. Stateless between calls, so that threads may share it."""
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        self._known = hierarchy.classes
+        compiler = _Compiler(hierarchy)
+        self._classes = {name: compiler.compile(name) for name, cls in hierarchy.classes.items() if not cls.abstract}
+
+    def prepare(self, body: Mapping[str, object], *, document_id: str | None, random_id: Callable[[], str]) -> Prepared:
+        """Check a document as read by `canonical.parse_body`, make its id, and bring it into canonical form.
+
+        `document_id` is the id that it must have, if it is known beforehand. Absent are: nulls of properties that are
+        not required, and empty Sets. The body itself is not changed. Violations' fields are relative to the document.
+
+        Raises UnknownClass, SchemaViolation with up to MAX_VIOLATIONS faults, and InvalidDocumentId.
+        """
+        name = body.get("@type")
+        cls = self._classes.get(name) if type(name) is str else None
+        if cls is None:
+            raise self._unknown(name)
+        checks = cls.checks
+        canonical: dict[str, object] = {"@type": name}
+        faults: list[tuple[str, str]] | None = None
+        for key, value in body.items():
+            check = checks.get(key)
+            if check is None:
+                if key != "@type" and key != "@id":
+                    faults = faults or []
+                    faults.append((key, self._unknown_property(cls, key)))
+            elif value is not None:
+                try:
+                    value = check(value)
+                except Fault as fault:
+                    faults = faults or []
+                    faults.extend((key + path, description) for path, description in fault.faults)
+                else:
+                    if value is not _ABSENT:
+                        canonical[key] = value
+        if faults is not None or not cls.required <= canonical.keys():
+            raise _violated(cls, body, canonical, faults or [])
+        canonical["@id"] = identity = self._identify(cls, body, canonical, document_id, random_id)
+        encoded = encode(canonical)
+        return Prepared(identity, cls.name, encoded, document_hash(encoded), _links(cls, canonical))
+
+    def _identify(
+        self,
+        cls: _Class,
+        body: Mapping[str, object],
+        canonical: Mapping[str, object],
+        document_id: str | None,
+        random_id: Callable[[], str],
+    ) -> str:
+        given = body.get("@id")
+        if given is not None and type(given) is not str:
+            raise InvalidDocumentId.at("@id", f"{kind_of(given)} where a string is due")
+        if cls.make_id is not None:
+            identity = cls.make_id(canonical)
+            if given is not None and given != identity:
+                description = f"is {shown(given)}, but the key of {cls.name} makes it {identity!r}"
+                raise InvalidDocumentId.at("@id", description, given=given, generated=identity)
+            given = identity
+        expected = given if document_id is None else document_id
+        if given is not None and given != expected:
+            description = f"is {shown(given)} where {shown(expected)} is due; a document's id does not change"
+            raise InvalidDocumentId.at("@id", description, given=given, expected=str(expected))
+        identity = f"{cls.prefix}{random_id()}" if expected is None else expected
+        if not identity.startswith(cls.prefix) or not is_document_id(identity):
+            fault = id_fault(identity) or f"{shown(identity)} does not begin with its class, {cls.prefix!r}"
+            raise InvalidDocumentId.at("@id", fault)
+        return identity
+
+    def _unknown(self, name: object) -> KernelError:
+        if name is None:
+            return UnknownClass.at("@type", "is required: the name of the document's class")
+        if type(name) is not str:
+            return UnknownClass.at("@type", f"{kind_of(name)} where the name of a class is due")
+        if name in self._known:
+            return UnknownClass.at("@type", f"{name} is abstract: a document is of one of its subclasses")
+        return UnknownClass.at("@type", f"there is no class {shown(name)}{_near(name, self._classes)}")
+
+    @staticmethod
+    def _unknown_property(cls: _Class, name: str) -> str:
+        return f"{cls.name} has no such property{_near(name, cls.checks)}"
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name[:200], known, 3)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _violated(
+    cls: _Class, body: Mapping[str, object], canonical: Mapping[str, object], faults: list[tuple[str, str]]
+) -> SchemaViolation:
+    faulty = {path.partition("[")[0] for path, _ in faults}
+    for name in sorted(cls.required - canonical.keys() - faulty):
+        faults.append((name, "is required and must not be null" if name in body else "is required"))
+    violations = [Violation(path, description) for path, description in faults[:MAX_VIOLATIONS]]
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    path, description = faults[0]
+    return SchemaViolation(f"the {cls.name} does not fit its class: {path}: {description}{more}", violations)
+
+
+def _links(cls: _Class, canonical: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    links: list[tuple[str, str]] = []
+    for name in cls.links:
+        value = canonical.get(name)
+        if type(value) is str:
+            links.append((name, value))
+        elif type(value) is list:
+            links.extend([(name, target) for target in dict.fromkeys(value)])
+    return tuple(links)
+
+
+class _Compiler:
+    """Makes the checks of an ontology's properties; equal ranges share one."""
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        self._hierarchy = hierarchy
+        self._ranges: dict[str, Check] = {}
+        self._checks: dict[tuple[Family, str], Check] = {}
+
+    def compile(self, name: str) -> _Class:
+        """One class, its inherited properties among the others."""
+        properties = self._hierarchy.properties[name]
+        return _Class(
+            name=name,
+            prefix=f"{name}/",
+            checks={declared.name: self._check(declared) for declared in properties.values()},
+            required=frozenset(declared.name for declared in properties.values() if declared.is_required),
+            links=tuple(sorted(d.name for d in properties.values() if self._hierarchy.is_link(d))),
+            make_id=id_maker(name, self._hierarchy.classes[name].effective_key),
+        )
+
+    def _check(self, declared: Property) -> Check:
+        key = (declared.family, declared.range)
+        check = self._checks.get(key)
+        if check is None:
+            element = self._range(declared.range)
+            wrap = {Family.LIST: _list_of, Family.SET: _set_of}.get(declared.family)
+            check = self._checks[key] = element if wrap is None else wrap(element)
+        return check
+
+    def _range(self, range_: str) -> Check:
+        check = self._ranges.get(range_)
+        if check is None:
+            if range_ in self._hierarchy.classes:
+                check = _link_to(range_, self._hierarchy.concrete(range_))
+            elif range_ in self._hierarchy.enums:
+                check = _one_of(range_, self._hierarchy.enums[range_].values)
+            else:
+                check = SCALARS[range_]
+            self._ranges[range_] = check
+        return check
+
+
+def _link_to(range_: str, classes: frozenset[str]) -> Check:
+    def check(value: object) -> object:
+        if type(value) is dict:
+            if len(value) != 1 or "@id" not in value:
+                raise wrong(f"an object where a link is due: the id of a {range_}, or an object with @id alone")
+            value = value["@id"]
+        if type(value) is not str:
+            raise wrong(f"{kind_of(value)} where a link is due: the id of a {range_}")
+        if value.partition("/")[0] in classes and is_document_id(value):
+            return value
+        if fault := id_fault(value):
+            raise wrong(f"{fault}, where the id of a {range_} is due")
+        raise wrong(f"{shown(value)} is not the id of a {range_}")
+
+    return check
+
+
+def _one_of(name: str, values: tuple[str, ...]) -> Check:
+    allowed = frozenset(values)
+
+    def check(value: object) -> object:
+        if type(value) is not str:
+            raise wrong(f"{kind_of(value)} where a value of {name} is due")
+        if value in allowed:
+            return value
+        raise wrong(f"{shown(value)} is not a value of {name}{_near(value, values)}")
+
+    return check
+
+
+def _elements(element: Check, value: object) -> list[object]:
+    if type(value) is not list:
+        raise wrong(f"{kind_of(value)} where an array is due")
+    try:
+        return [element(item) for item in value]
+    except Fault:
+        raise _all_faults(element, value) from None
+
+
+def _all_faults(element: Check, values: list[object]) -> Fault:
+    faults: list[tuple[str, str]] = []
+    for index, item in enumerate(values):
+        try:
+            element(item)
+        except Fault as fault:
+            faults.extend((f"[{index}]{path}", description) for path, description in fault.faults)
+        if len(faults) >= MAX_VIOLATIONS:
+            break
+    return Fault(*faults)
+
+
+def _list_of(element: Check) -> Check:
+    def check(value: object) -> object:
+        return _elements(element, value)
+
+    return check
+
+
+def _set_of(element: Check) -> Check:
+    def check(value: object) -> object:
+        items = _elements(element, value)
+        if len(items) > 1:
+            by_bytes = {encode(item): item for item in items}
+            return [by_bytes[key] for key in sorted(by_bytes)]
+        return items or _ABSENT
+
+    return check

@@ -1,0 +1,301 @@
+"""What the domain needs of a document store.
+
+A store keeps databases, branches and commits, and answers what a document was at any of them. It decides nothing:
+what a commit does is decided by the domain, inside the store's transaction, through a `Decision`.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document
+from ontomesh_data_kernel.domain.refs import Ref
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A commit, found. Immutable: what is read at a point never changes.
+
+    `branch` is the branch the ref named, or the one the commit was made on. `state` is the store's own address of the
+    commit, opaque to everybody else.
+    """
+
+    commit: str
+    branch: str
+    state: object
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a branch stands inside the transaction that will move it."""
+
+    point: Point
+    time: int
+    ontology_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A document as it stands: its etag and, where asked for, its body."""
+
+    etag: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Referrers:
+    """Asks who links to `targets` by one of `paths` (`Class.property`), leaving out the documents in `excluding`."""
+
+    targets: tuple[str, ...]
+    paths: tuple[str, ...]
+    excluding: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Facts that a decision asks for, all as of the head."""
+
+    bodies: Collection[str] = ()
+    etags: Collection[str] = ()
+    referrers: Referrers | None = None
+    ontology: bool = False
+    instances: tuple[str, ...] = ()
+    since: Point | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The answers to `Needs`; what was not asked for is empty.
+
+    `bodies` and `etags` hold the documents that exist. `referrers` holds up to ten ids for each target that has any.
+    `ontology` holds the bodies of the ontology's elements by id. `instances` holds every document of the classes.
+    `changed` holds the ids that changed since the point, and `merged` whether a merge came since.
+    """
+
+    bodies: Mapping[str, Version] = field(default_factory=dict)
+    etags: Mapping[str, str] = field(default_factory=dict)
+    referrers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ontology: Mapping[str, bytes] = field(default_factory=dict)
+    instances: Sequence[tuple[str, bytes]] = ()
+    changed: Collection[str] = ()
+    merged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What a store indexes of a document version: its class and its links as (property, target id)."""
+
+    cls: str
+    links: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One new version of a document. `body` None deletes it; `old` is what was indexed of the version at the head.
+
+    A write whose etag equals the current one re-indexes the document and is no change.
+    """
+
+    id: str
+    etag: str
+    body: bytes | None
+    new: Indexed | None
+    old: Indexed | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A commit ready to be stored: its record with its id, its versions, and the answer to keep for its request id.
+
+    `merged` is the second parent of a merge.
+    """
+
+    commit: Commit
+    writes: Sequence[Write]
+    reply: bytes
+    merged: Point | None = None
+
+
+Decision = Generator[Needs, Facts, Draft]
+"""Decides a commit: it is handed the head, asks for facts as often as it must, and returns the draft or raises.
+
+It runs inside the store's transaction, so nothing it was told can change before the draft is stored. It may run again
+at another head, so it has no effects of its own.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Makes a write idempotent: the principal's own id for it, and a digest of what was asked."""
+
+    principal: str
+    id: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The outcome of a commit: the draft, or the kept reply of an earlier call with the same request key."""
+
+    draft: Draft | None
+    reply: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A document that differs between two points: its etags there, None where it does not exist."""
+
+    id: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChange:
+    """A version as a commit stored it, with the etag of the version before it (None if there was none)."""
+
+    id: str
+    etag: str | None
+    body: bytes | None
+    before: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A commit as stored, the ids that its parents' own records bear, and the versions stored with it."""
+
+    point: Point
+    commit: Commit
+    parents: tuple[str, ...]
+    parent_digest: str
+    changes: Sequence[StoredChange]
+
+
+class Store(Protocol):
+    """A versioned document store.
+
+    Guarantees: a commit is atomic, and durable once `commit` has returned; the commits of a branch are in one order;
+    reads at a point are repeatable; nothing that a decision read changes before its draft is stored. Every method
+    raises StoreUnavailable when the store is away, and those that take a database DatabaseNotFound.
+    """
+
+    async def create_database(self, database: Database, root: Commit, request: RequestKey | None) -> Database:
+        """Create a database whose branch `main` is at `root`. Raises DatabaseAlreadyExists, RequestIdReused."""
+        ...
+
+    async def get_database(self, name: str) -> Database:
+        """Return a database's record."""
+        ...
+
+    async def list_databases(self, after: str, limit: int) -> Sequence[Database]:
+        """Return databases by name, those after `after`."""
+        ...
+
+    async def update_database(self, database: Database, expected_etag: str) -> Database:
+        """Store a changed record. Raises EtagMismatch."""
+        ...
+
+    async def delete_database(self, name: str, expected_etag: str) -> None:
+        """Delete a database with all it holds. Raises EtagMismatch."""
+        ...
+
+    async def resolve(self, database: str, ref: Ref) -> Point:
+        """Find a ref's commit. Raises BranchNotFound, CommitNotFound, AmbiguousRef."""
+        ...
+
+    async def describe(self, database: str, point: Point) -> Commit:
+        """Return the commit's record."""
+        ...
+
+    async def create_branch(
+        self, database: str, branch: Branch, start: Point | Commit, request: RequestKey | None
+    ) -> Branch:
+        """Create a branch at a point, or with a history of its own that begins with the given commit.
+
+        Raises BranchAlreadyExists, RequestIdReused.
+        """
+        ...
+
+    async def get_branch(self, database: str, name: str) -> Branch:
+        """Return a branch. Raises BranchNotFound."""
+        ...
+
+    async def list_branches(self, database: str, prefix: str, after: str, limit: int) -> Sequence[Branch]:
+        """Return branches by name, those that begin with `prefix` and come after `after`."""
+        ...
+
+    async def delete_branch(self, database: str, name: str, expected_head: str) -> None:
+        """Delete a branch's name. Raises BranchNotFound, StaleHead."""
+        ...
+
+    async def read(self, point: Point, id: str) -> Version | None:
+        """Return a document, or None if it does not exist there."""
+        ...
+
+    async def read_many(self, point: Point, ids: Collection[str]) -> Mapping[str, Version]:
+        """Return those of the documents that exist."""
+        ...
+
+    async def read_ontology(self, point: Point) -> Mapping[str, bytes]:
+        """Return the bodies of the ontology's elements by id."""
+        ...
+
+    async def list_documents(
+        self, point: Point, classes: Sequence[str], after: str, limit: int, max_bytes: int
+    ) -> tuple[Sequence[Document], bool]:
+        """Return documents of exactly these classes by id, those after `after`, and whether more follow.
+
+        Stops at `limit` documents or once `max_bytes` of bodies are reached, but returns one if there is one.
+        """
+        ...
+
+    async def log(
+        self, point: Point, first_parent: bool, after: tuple[int, str] | None, limit: int
+    ) -> Sequence[Commit]:
+        """Return the commits that a point reaches, by (time, id) descending, those after (time, id)."""
+        ...
+
+    async def changed(self, base: Point | None, target: Point) -> Sequence[Change]:
+        """Return the documents that differ between two points, by id; all of `target`'s if there is no base."""
+        ...
+
+    async def parent(self, point: Point) -> Point | None:
+        """Return the first parent."""
+        ...
+
+    async def is_ancestor(self, ancestor: Point, of: Point) -> bool:
+        """Whether `of` reaches `ancestor`, or is it."""
+        ...
+
+    async def merge_bases(self, ours: Point, theirs: Point) -> Sequence[Point]:
+        """Return the best common ancestors: none for unrelated histories, several for crosswise merges."""
+        ...
+
+    async def commit(
+        self,
+        database: str,
+        branch: str,
+        decide: Callable[[Head], Decision],
+        *,
+        request: RequestKey | None,
+        weight: int,
+        dry_run: bool = False,
+    ) -> Stored:
+        """Run a decision at the branch's head and store its draft, atomically and durably.
+
+        `weight` is about how many documents it concerns. Raises BranchNotFound, RequestIdReused, what the decision
+        raises, StoreFull.
+        """
+        ...
+
+    def history(self, point: Point) -> AsyncIterator[HistoryEntry]:
+        """Iterate over every commit that a point reaches, as stored, in any order that has parents' lines first."""
+        ...
+
+    async def count_history(self, point: Point) -> int:
+        """Return how many commits a point reaches."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted and release the store."""
+        ...
