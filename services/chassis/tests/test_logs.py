@@ -1,6 +1,5 @@
 import json
 import logging
-import sys
 from collections.abc import Iterator
 
 import pytest

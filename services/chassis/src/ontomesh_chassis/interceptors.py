@@ -1,8 +1,7 @@
 """The stages at the gRPC door.
 
 They are put around each handler once, when its service is registered. grpc.aio's own interceptors run a chain
-of coroutines for every call only to find the handler again: measured, four that do nothing cost about 10 us a
-call, twice what the four stages' own work takes.
+of coroutines for every call only to find the handler again.
 """
 
 from __future__ import annotations

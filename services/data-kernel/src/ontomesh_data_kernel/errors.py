@@ -165,9 +165,10 @@ class DocumentNotFound(KernelError):
     """No such document at the ref."""
 
     @classmethod
-    def of(cls, id: str, commit: str) -> Self:
+    def of(cls, id: str, commit: str, field: str = "id") -> Self:
         """The commit has no document of this id."""
-        return cls(f"there is no document {id!r} at commit {commit[:12]}", (), {"id": id, "commit": commit})
+        message = f"there is no document {id!r} at commit {commit[:12]}"
+        return cls(message, (Violation(field, message),), {"id": id, "commit": commit})
 
 
 class MalformedBody(KernelError):

@@ -3,12 +3,11 @@
 from ontomesh_data_kernel.domain.caller import Caller
 from ontomesh_data_kernel.domain.databases import first_commit
 from ontomesh_data_kernel.domain.identity import Clock, request_key
-from ontomesh_data_kernel.domain.limits import page_size
+from ontomesh_data_kernel.domain.limits import check_text, page_size
 from ontomesh_data_kernel.domain.locating import find
 from ontomesh_data_kernel.domain.model import Branch, BranchPage, Commit
 from ontomesh_data_kernel.domain.paging import make_token, read_token
 from ontomesh_data_kernel.domain.refs import DEFAULT_BRANCH, MAX_BRANCH_BYTES, check_branch, check_database
-from ontomesh_data_kernel.domain.limits import check_text
 from ontomesh_data_kernel.errors import BranchProtected
 from ontomesh_data_kernel.ports import Point, Store
 
@@ -41,9 +40,7 @@ class Branches:
         caller.require("read", check_database(database), check_branch(branch))
         return await self._store.get_branch(database, branch)
 
-    async def list(
-        self, caller: Caller, database: str, prefix: str, page_size_: int, page_token: str
-    ) -> BranchPage:
+    async def list(self, caller: Caller, database: str, prefix: str, page_size_: int, page_token: str) -> BranchPage:
         """Return a page of the branches that the caller may read."""
         caller.require_any("read", check_database(database))
         check_text("prefix", prefix, MAX_BRANCH_BYTES)

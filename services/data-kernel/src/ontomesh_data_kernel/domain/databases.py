@@ -6,7 +6,7 @@ from ontomesh_data_kernel.domain.caller import Caller
 from ontomesh_data_kernel.domain.identity import Clock, identified, request_key
 from ontomesh_data_kernel.domain.limits import MAX_DESCRIPTION_BYTES, check_text, page_size
 from ontomesh_data_kernel.domain.model import Commit, Database, DatabasePage
-from ontomesh_data_kernel.domain.ontology import EMPTY_ONTOLOGY
+from ontomesh_data_kernel.domain.ontology import EMPTY
 from ontomesh_data_kernel.domain.paging import make_token, read_token
 from ontomesh_data_kernel.domain.refs import DEFAULT_BRANCH, check_database
 from ontomesh_data_kernel.ports import Store
@@ -15,7 +15,7 @@ from ontomesh_data_kernel.ports import Store
 def first_commit(caller: Caller, branch: str, message: str, time: int) -> Commit:
     """The empty commit that a history begins with."""
     author = caller.principal
-    digest = EMPTY_ONTOLOGY.digest
+    digest = EMPTY.digest
     return identified(Commit("", (), branch, author, author, message, time, {}, caller.trace_id, digest, 0), [])
 
 

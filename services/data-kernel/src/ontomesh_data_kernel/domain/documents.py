@@ -13,6 +13,7 @@ from ontomesh_data_kernel.domain.limits import (
 from ontomesh_data_kernel.domain.locating import find, find_again
 from ontomesh_data_kernel.domain.model import Document, DocumentAt, DocumentBatch, DocumentPage
 from ontomesh_data_kernel.domain.ontologies import OntologyCache
+from ontomesh_data_kernel.domain.ontology import near
 from ontomesh_data_kernel.domain.paging import make_token, read_token
 from ontomesh_data_kernel.errors import DocumentNotFound, InvalidRequest, TooLarge, UnknownClass
 from ontomesh_data_kernel.ports import Point, Store
@@ -69,5 +70,5 @@ class Documents:
         if not type:
             return sorted(ontology.classes)
         if type not in ontology.classes:
-            raise UnknownClass.at("type", f"the ontology has no class {type!r}{nearest(type, ontology.classes)}")
+            raise UnknownClass.at("type", f"the ontology has no class {type!r}{near(type, ontology.classes)}")
         return [type] if exact else sorted(ontology.subclasses(type))

@@ -23,7 +23,7 @@ from ontomesh_data_kernel.domain.ontology.model import (
 )
 from ontomesh_data_kernel.domain.ontology.ontology import EMPTY, MAX_SCHEMA_BYTES, Ontology, parse_schema
 from ontomesh_data_kernel.domain.ontology.parse import parse_schema_text
-from ontomesh_data_kernel.domain.ontology.validate import MAX_VIOLATIONS, Compiled, Prepared
+from ontomesh_data_kernel.domain.ontology.validate import MAX_VIOLATIONS, Compiled, Prepared, near
 
 __all__ = [
     "CONTEXT_ID",
@@ -51,6 +51,7 @@ __all__ = [
     "apply",
     "id_fault",
     "is_document_id",
+    "near",
     "parse_schema",
     "parse_schema_text",
 ]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+import orjson
+
 from ontomesh_data_kernel.domain.canonical import document_hash, encode, kind_of
 from ontomesh_data_kernel.domain.ontology.keys import IdMaker, id_fault, id_maker, is_document_id
 from ontomesh_data_kernel.domain.ontology.model import Family, Property
@@ -89,6 +91,12 @@ class Compiled:
         encoded = encode(canonical)
         return Prepared(identity, cls.name, encoded, document_hash(encoded), _links(cls, canonical))
 
+    def links(self, body: bytes) -> tuple[tuple[str, str], ...]:
+        """The links of a stored document, which fits its class; as `Prepared.links`."""
+        # Numbers may lose digits here; links are strings.
+        canonical = orjson.loads(body)
+        return _links(self._classes[canonical["@type"]], canonical)
+
     def _identify(
         self,
         cls: _Class,
@@ -123,14 +131,14 @@ class Compiled:
             return UnknownClass.at("@type", f"{kind_of(name)} where the name of a class is due")
         if name in self._known:
             return UnknownClass.at("@type", f"{name} is abstract: a document is of one of its subclasses")
-        return UnknownClass.at("@type", f"there is no class {shown(name)}{_near(name, self._classes)}")
+        return UnknownClass.at("@type", f"there is no class {shown(name)}{near(name, self._classes)}")
 
     @staticmethod
     def _unknown_property(cls: _Class, name: str) -> str:
-        return f"{cls.name} has no such property{_near(name, cls.checks)}"
+        return f"{cls.name} has no such property{near(name, cls.checks)}"
 
 
-def _near(name: str, known: Iterable[str]) -> str:
+def near(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name[:200], known, 3)
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
@@ -225,7 +233,7 @@ def _one_of(name: str, values: tuple[str, ...]) -> Check:
             raise wrong(f"{kind_of(value)} where a value of {name} is due")
         if value in allowed:
             return value
-        raise wrong(f"{shown(value)} is not a value of {name}{_near(value, values)}")
+        raise wrong(f"{shown(value)} is not a value of {name}{near(value, values)}")
 
     return check
 

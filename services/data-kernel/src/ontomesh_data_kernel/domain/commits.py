@@ -1,0 +1,175 @@
+"""Committing, and reading the history."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TypeVar
+
+import orjson
+
+from ontomesh_data_kernel.domain.caller import Caller
+from ontomesh_data_kernel.domain.deciding import Attempt, Precheck
+from ontomesh_data_kernel.domain.drafting import Record, Revalidation
+from ontomesh_data_kernel.domain.identity import Clock, request_key
+from ontomesh_data_kernel.domain.limits import (
+    MAX_AUTHOR_BYTES,
+    MAX_MESSAGE_BYTES,
+    check_metadata,
+    check_request_id,
+    check_text,
+    page_size,
+)
+from ontomesh_data_kernel.domain.locating import find, find_again, writable
+from ontomesh_data_kernel.domain.model import (
+    Commit,
+    CommitPage,
+    CommitRequest,
+    Committed,
+    OperationResult,
+    VerifyProgress,
+)
+from ontomesh_data_kernel.domain.ontologies import OntologyCache
+from ontomesh_data_kernel.domain.operations import Parsed, parse_operations
+from ontomesh_data_kernel.domain.paging import make_token, read_token
+from ontomesh_data_kernel.domain.refs import parse_ref
+from ontomesh_data_kernel.domain.verifying import verify
+from ontomesh_data_kernel.errors import InvalidRequest, KernelError
+from ontomesh_data_kernel.ports import Point, RequestKey, Store
+
+T = TypeVar("T")
+
+_IN_THREAD = 64
+"""From so many operations on, what needs no store is done in a thread: the event loop serves others meanwhile."""
+_INSTANCES_PAGE = 1_000
+
+
+class Commits:
+    """Writing and reading commits."""
+
+    def __init__(self, store: Store, ontologies: OntologyCache, clock: Clock, draw_id: Callable[[], str]) -> None:
+        self._store = store
+        self._ontologies = ontologies
+        self._clock = clock
+        self._draw_id = draw_id
+
+    async def create(self, caller: Caller, request: CommitRequest) -> Committed:
+        """Commit operations and an ontology change as one atomic step."""
+        record = record_of(caller, request.database, request.branch, request.author, request.message, request.metadata)
+        check_request_id(request.request_id)
+        if not request.operations and request.ontology is None:
+            raise InvalidRequest.at("operations", "a commit has operations, an ontology change or both")
+        parsed = await _off_loop(len(request.operations), lambda: parse_operations(request.operations))
+        attempt = Attempt(request, record, parsed, self._ontologies, self._clock, self._draw_id)
+        point = await self._store.resolve(request.database, parse_ref(record.branch))
+        await self._precheck(request, attempt, point, parsed)
+        stored = await self._store.commit(
+            request.database,
+            record.branch,
+            attempt.decide,
+            request=None if request.validate_only else _key(caller, request, record),
+            weight=attempt.weight,
+            dry_run=request.validate_only,
+        )
+        return await committed(
+            self._store, request.database, stored.reply, stored.draft.commit if stored.draft else None
+        )
+
+    async def _precheck(self, request: CommitRequest, attempt: Attempt, point: Point, parsed: list[Parsed]) -> None:
+        """Do at the branch's present head what can be done before the transaction.
+
+        What it refuses is refused for good unless the request has an id: it may have been answered before, under
+        another ontology, and then that answer stands.
+        """
+        ontology = await self._ontologies.at(request.database, point)
+        try:
+            precheck = await _off_loop(len(parsed), lambda: attempt.prepare(ontology))
+            if precheck.revalidation is not None:
+                await self._examine(point, precheck, precheck.revalidation)
+        except KernelError as error:
+            if not request.request_id:
+                raise
+            attempt.precheck = Precheck(ontology, refused=error)
+        else:
+            attempt.precheck = precheck
+
+    async def _examine(self, point: Point, precheck: Precheck, revalidation: Revalidation) -> None:
+        after, more = "", True
+        while more and revalidation.classes:
+            page, more = await self._store.list_documents(point, revalidation.classes, after, _INSTANCES_PAGE, 1 << 30)
+            documents = [(document.id, document.body) for document in page]
+            examined = await asyncio.to_thread(revalidation.examine, documents)
+            precheck.examined.update((one.id, one) for one in examined)
+            after = page[-1].id if page else ""
+        precheck.point = point
+
+    async def get(self, caller: Caller, database: str, ref: str) -> Commit:
+        """Return the commit that a ref names."""
+        point = await find(self._store, caller, database, ref)
+        return await self._store.describe(database, point)
+
+    async def list(
+        self, caller: Caller, database: str, ref: str, first_parent: bool, page_size_: int, page_token: str
+    ) -> CommitPage:
+        """Return a page of the commits that a ref reaches, newest first."""
+        size = page_size(page_size_)
+        listing = ("commits", database, ref, first_parent)
+        after: tuple[int, str] | None = None
+        if page_token:
+            start, time, last = read_token(listing, page_token, 3)
+            point = await find_again(self._store, caller, database, ref, start)
+            after = (int(time), last)
+        else:
+            point = await find(self._store, caller, database, ref)
+        commits = await self._store.log(point, first_parent, after, size + 1)
+        page = tuple(commits[:size])
+        token = make_token(listing, point.commit, str(page[-1].time), page[-1].id) if len(commits) > size else ""
+        return CommitPage(page, token)
+
+    async def verify(self, caller: Caller, database: str, ref: str) -> AsyncIterator[VerifyProgress]:
+        """Recompute every hash that a ref reaches, and tell how far it has come."""
+        point = await find(self._store, caller, database, ref)
+        async for progress in verify(self._store, database, point):
+            yield progress
+
+
+def record_of(
+    caller: Caller, database: str, branch: str, author: str, message: str, metadata: Mapping[str, str]
+) -> Record:
+    """Check what a caller says of a commit. Raises InvalidRequest, TooLarge, PermissionDenied, ForgedAuthor."""
+    name = writable(caller, database, branch)
+    check_text("message", message, MAX_MESSAGE_BYTES)
+    check_metadata(metadata)
+    named = caller.author_of(check_text("author", author, MAX_AUTHOR_BYTES), database, name)
+    return Record(name, named, caller.principal, message, metadata, caller.trace_id)
+
+
+def _key(caller: Caller, request: CommitRequest, record: Record) -> RequestKey | None:
+    edit = request.ontology
+    operations = tuple(
+        (type(operation).__name__, *(getattr(operation, name) for name in operation.__slots__))
+        for operation in request.operations
+    )
+    return request_key(
+        caller.principal,
+        request.request_id,
+        "commit",
+        record.branch,
+        operations,
+        () if edit is None else (edit.schema, edit.replace, edit.remove, edit.expected_digest),
+        record.message,
+        record.author,
+        tuple(sorted(record.metadata.items())),
+        request.expected_head,
+    )
+
+
+async def committed(store: Store, database: str, reply: bytes, commit: Commit | None) -> Committed:
+    """The answer to a commit: of its draft, or of the reply that an earlier call left."""
+    kept = orjson.loads(reply)
+    if commit is None:
+        point = await store.resolve(database, parse_ref(f"commit:{kept['commit']}"))
+        commit = await store.describe(database, point)
+    return Committed(commit, tuple(OperationResult(id, etag) for id, etag in kept["results"]))
+
+
+async def _off_loop(size: int, work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work) if size >= _IN_THREAD else work()

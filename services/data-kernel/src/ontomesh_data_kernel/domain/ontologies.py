@@ -1,0 +1,57 @@
+"""Ontologies at points in history."""
+
+from collections import OrderedDict
+from collections.abc import Generator
+
+from ontomesh_data_kernel.domain.caller import Caller
+from ontomesh_data_kernel.domain.locating import find
+from ontomesh_data_kernel.domain.model import OntologyAt
+from ontomesh_data_kernel.domain.ontology import EMPTY, Ontology
+from ontomesh_data_kernel.ports import Facts, Head, Needs, Point, Store
+
+_REMEMBERED = 64
+
+
+class OntologyCache:
+    """Remembers ontologies by their digests, with their compiled validators. Usable from any thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: OrderedDict[str, Ontology] = OrderedDict([(EMPTY.digest, EMPTY)])
+
+    async def at(self, database: str, point: Point) -> Ontology:
+        """The ontology at a point."""
+        commit = await self._store.describe(database, point)
+        known = self._known.get(commit.ontology_digest)
+        if known is None:
+            known = self.remember(Ontology.from_documents(await self._store.read_ontology(point)))
+        return known
+
+    def at_head(self, head: Head) -> Generator[Needs, Facts, Ontology]:
+        """The ontology at the head, as part of a decision."""
+        known = self._known.get(head.ontology_digest)
+        if known is None:
+            facts = yield Needs(ontology=True)
+            known = self.remember(Ontology.from_documents(facts.ontology))
+        return known
+
+    def remember(self, ontology: Ontology) -> Ontology:
+        """Keep an ontology for later; the oldest are forgotten."""
+        self._known[ontology.digest] = ontology
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return ontology
+
+
+class Ontologies:
+    """Reading ontologies."""
+
+    def __init__(self, store: Store, cache: OntologyCache) -> None:
+        self._store = store
+        self._cache = cache
+
+    async def get(self, caller: Caller, database: str, ref: str) -> OntologyAt:
+        """Return the ontology at a ref."""
+        point = await find(self._store, caller, database, ref)
+        ontology = await self._cache.at(database, point)
+        return OntologyAt(ontology.to_json(), ontology.digest, point.commit)
