@@ -58,8 +58,8 @@ class KernelProcess:
             prefix.path / "bin" / "ontomesh-data-kernel",
             env={
                 "ONTOMESH_HOME": str(home),
-                "ONTOMESH_GRPC_PORT": "0",
-                "ONTOMESH_HTTP_PORT": "0",
+                "ONTOMESH_KERNEL_GRPC_PORT": "0",
+                "ONTOMESH_KERNEL_HTTP_PORT": "0",
                 "ONTOMESH_READY_FD": str(writing),
             },
             cwd=home,

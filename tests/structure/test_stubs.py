@@ -29,6 +29,7 @@ def test_committed_stubs_are_what_the_contracts_generate(tmp_path: Path) -> None
         ("grpcio", "document_service_pb2_grpc.py", r"GRPC_GENERATED_VERSION = '(\d+)\.(\d+)\.(\d+)'"),
         ("protobuf", "document_service_pb2.py", r"Domain\.PUBLIC,\s*(\d+),\s*(\d+),\s*(\d+),"),
     ],
+    ids=["grpcio", "protobuf"],
 )
 def test_the_sdk_requires_the_runtime_that_its_stubs_need(distribution: str, stub: str, pattern: str) -> None:
     needed = re.search(pattern, (COMMITTED / "ontomesh/kernel/v1" / stub).read_text("utf-8"))

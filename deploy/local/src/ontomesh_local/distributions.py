@@ -15,6 +15,9 @@ from ontomesh_local.metadata import Metadata, UnreadableMetadata, read
 
 Document = dict[str, object]
 
+_KEY_SAFE = "!$&'()*,;=@"
+"""What a Lexical key leaves as it is, besides letters, digits and `-._~`."""
+
 
 def schema() -> str:
     """The ontology of the documents, as the text of a JSON array."""
@@ -65,7 +68,7 @@ def documents(found: Iterable[Metadata]) -> Iterator[Document]:
 
 def identifier(kind: str, name: str) -> str:
     """The id that a Lexical key over `name` gives, so that links can be written before anything is stored."""
-    return f"{kind}/{quote(name, safe='')}"
+    return f"{kind}/{quote(name, safe=_KEY_SAFE)}"
 
 
 def _distribution(metadata: Metadata) -> Document:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import grpc
 from grpc import aio
 
-from ontomesh_chassis.settings import ServiceSettings
+from ontomesh_chassis.settings import ServiceSettings, variable
 from ontomesh_chassis.startup import ConfigError, PortTakenError
 
 BACKLOG = 1024
@@ -23,7 +23,7 @@ def join(host: str, port: int) -> str:
 
 def bind_http(settings: ServiceSettings) -> socket.socket:
     """The HTTP door's listening socket. Raises PortTakenError or ConfigError."""
-    return _bind(settings.host, settings.http_port, "ONTOMESH_HTTP_PORT")
+    return _bind(settings.host, settings.http_port, variable(type(settings), "http_port"))
 
 
 def bind_grpc(server: aio.Server, settings: ServiceSettings) -> int:
@@ -31,7 +31,7 @@ def bind_grpc(server: aio.Server, settings: ServiceSettings) -> int:
     address = join(settings.host, settings.grpc_port)
     credentials = _credentials(settings)
     # gRPC says only that it failed, in a log line of its own: binding the same address by hand first tells why.
-    _bind(settings.host, settings.grpc_port, "ONTOMESH_GRPC_PORT").close()
+    _bind(settings.host, settings.grpc_port, variable(type(settings), "grpc_port")).close()
     try:
         if credentials is None:
             return server.add_insecure_port(address)
@@ -40,7 +40,7 @@ def bind_grpc(server: aio.Server, settings: ServiceSettings) -> int:
         raise ConfigError(f"cannot listen at {address}: {fault}") from fault
 
 
-def _bind(host: str, port: int, variable: str) -> socket.socket:
+def _bind(host: str, port: int, setting: str) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as fault:
@@ -52,7 +52,7 @@ def _bind(host: str, port: int, variable: str) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as fault:
         listener.close()
-        _explain(fault, join(host, port), variable)
+        _explain(fault, join(host, port), setting)
     return listener
 
 

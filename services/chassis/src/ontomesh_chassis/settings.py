@@ -117,6 +117,9 @@ SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
 def variable(settings: type[ServiceSettings], field: str) -> str:
     """The environment variable that sets a field, such as `ONTOMESH_GRPC_PORT`."""
+    info = settings.model_fields.get(field)
+    if info is not None and isinstance(info.validation_alias, str):
+        return info.validation_alias
     return f"{settings.model_config.get('env_prefix', '')}{field}".upper()
 
 

@@ -86,10 +86,11 @@ class ForgedAuthor(KernelError):
     """The principal may not act for the author it names."""
 
     @classmethod
-    def of(cls, principal: str, author: str) -> Self:
+    def of(cls, principal: str, author: str, database: str, branch: str) -> Self:
         """`principal` named `author`."""
-        message = f"{principal} may not act for {author}"
-        return cls(message, (Violation("author", message),), {"principal": principal, "author": author})
+        message = f"{principal} may not act for {author} on branch {branch!r} of database {database!r}"
+        metadata = {"principal": principal, "author": author, "right": "act", "database": database, "branch": branch}
+        return cls(message, (Violation("author", message),), metadata)
 
 
 class DatabaseNotFound(KernelError):

@@ -48,5 +48,5 @@ class Caller:
         """
         author = asked or self.author or self.principal
         if author != self.principal and not self.rights.allows("act", database, branch):
-            raise ForgedAuthor.of(self.principal, author)
+            raise ForgedAuthor.of(self.principal, author, database, branch)
         return author

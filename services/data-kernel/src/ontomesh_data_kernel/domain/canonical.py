@@ -1,9 +1,9 @@
-"""Reading bodies exactly, and writing the one canonical form that is stored and hashed.
+r"""Reading bodies exactly, and writing the one canonical form that is stored and hashed.
 
 The canonical form of a JSON value is UTF-8 without white space, object keys sorted by code point, and of everything
 that JSON lets one write in several ways the one below; `tests/vectors/canonical.json` fixes it by examples.
 
-- Strings escape only `"`, `\\` and the control characters (`\\b \\t \\n \\f \\r`, else `\\u00xx`).
+- Strings escape only `"`, `\` and the control characters (`\b \t \n \f \r`, else `\u00xx`).
 - Decimals have all their digits: no exponent, no trailing zeros after the point, no negative zero.
 - Doubles are the shortest digits that read back as the same double, as Python's `repr` prints them: `1.0`, `1e+22`.
 """
@@ -24,7 +24,7 @@ MAX_DIGITS = 1_000
 """Digits of a number before and after the point: a short exponent must not become a long body."""
 
 _BOM = b"\xef\xbb\xbf"
-_INT_BITS = 3_321  # more bits than this are more than MAX_DIGITS digits
+_TOO_BIG = 10**MAX_DIGITS
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BLANK = re.compile(r"[ \t\n\r]*")
 
@@ -180,13 +180,15 @@ def integer_value(value: int) -> object:
     """An integer as `encode` takes it. Raises ValueError beyond MAX_DIGITS."""
     if -0x8000_0000_0000_0000 <= value <= 0xFFFF_FFFF_FFFF_FFFF:
         return value
-    if value.bit_length() > _INT_BITS:
+    if not -_TOO_BIG < value < _TOO_BIG:
         raise ValueError(f"has more than {MAX_DIGITS:,} digits")
     return orjson.Fragment(str(value))
 
 
 def decimal_fragment(value: Decimal) -> orjson.Fragment:
     """A decimal as `encode` takes it, with all its digits. Raises ValueError beyond MAX_DIGITS either side."""
+    if not value:
+        return orjson.Fragment("0")
     if not value.is_finite() or abs(value.adjusted()) >= MAX_DIGITS:
         raise ValueError(f"has more than {MAX_DIGITS:,} digits before or after the point")
     text = format(value, "f")
@@ -194,7 +196,7 @@ def decimal_fragment(value: Decimal) -> orjson.Fragment:
         text = text.rstrip("0").rstrip(".")
     if len(text) > 2 * MAX_DIGITS:
         raise ValueError(f"has more than {MAX_DIGITS:,} digits before or after the point")
-    return orjson.Fragment("0" if text == "-0" else text)
+    return orjson.Fragment(text)
 
 
 def double_fragment(value: float) -> orjson.Fragment:

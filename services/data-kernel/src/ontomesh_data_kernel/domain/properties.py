@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from ontomesh_data_kernel.domain.canonical import encode, parse_body
+from ontomesh_data_kernel.domain.canonical import encode, encode_exactly, parse_body, parse_value
 from ontomesh_data_kernel.domain.model import ConflictKind, MergeSide
 
 Properties = Mapping[str, bytes]
@@ -137,7 +137,7 @@ def _merge_presence(
 
 def _chosen(choice: Choice, conflict: PropertyConflict) -> bytes | None:
     if isinstance(choice, bytes):
-        return choice
+        return encode_exactly(parse_value(choice, limit=len(choice), field="value"))
     return {MergeSide.OURS: conflict.ours, MergeSide.THEIRS: conflict.theirs, MergeSide.BASE: conflict.base}[choice]
 
 

@@ -18,9 +18,9 @@ _READ = """
 SELECT d.hash, d.body FROM node n JOIN doc d ON d.doc = n.id
 WHERE n.iri=? AND d.lineage=? AND d.seq<=? ORDER BY d.seq DESC LIMIT 1
 """
-_NODES = "SELECT n.iri, n.id FROM json_each(?) j JOIN node n ON n.iri = j.value"
+_NODES = "SELECT n.iri, n.id FROM json_each(?) j CROSS JOIN node n ON n.iri = j.value"
 _NEWEST = """
-SELECT j.value, d.hash, {body} FROM json_each(?1) j JOIN doc d ON d.lineage=?2 AND d.doc=j.value AND d.seq=
+SELECT j.value, d.hash, {body} FROM json_each(?1) j CROSS JOIN doc d ON d.lineage=?2 AND d.doc=j.value AND d.seq=
     (SELECT max(seq) FROM doc WHERE lineage=?2 AND doc=j.value AND seq<=?3)
 """
 _NEWEST_HASHES = _NEWEST.format(body="NULL")
@@ -38,7 +38,7 @@ SELECT doc FROM prop_hist WHERE lineage=?1 AND path=?2 AND val=?3 AND from_seq<=
 """
 _HIDDEN = "SELECT 1 FROM doc WHERE lineage=? AND doc=? AND seq<=? LIMIT 1"
 _CHANGED = "SELECT doc FROM doc INDEXED BY doc_log WHERE lineage=? AND seq>? AND seq<=?"
-_IRIS = "SELECT n.id, n.iri FROM json_each(?) j JOIN node n ON n.id = j.value"
+_IRIS = "SELECT n.id, n.iri FROM json_each(?) j CROSS JOIN node n ON n.id = j.value"
 
 
 def link_value(node: int) -> bytes:
@@ -100,7 +100,7 @@ class Reader:
 
     def paths(self, names: Iterable[str]) -> list[int]:
         """Return the ids of those paths that were ever indexed."""
-        query = "SELECT p.id FROM json_each(?) j JOIN path p ON p.name = j.value"
+        query = "SELECT p.id FROM json_each(?) j CROSS JOIN path p ON p.name = j.value"
         return [row[0] for row in self.connection.execute(query, (json.dumps(list(names)),))]
 
     def iris(self, nodes: Collection[int]) -> dict[int, str]:

@@ -246,6 +246,10 @@ class SqliteStore:
             self._opened.append(reader.connection)
         return reader
 
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless the file answers."""
+        self._read_now("ping", lambda reader: reader.connection.execute("SELECT 1 FROM database LIMIT 1").fetchall())
+
     async def close(self) -> None:
         """Finish what was accepted and release the file."""
         await self._writer.close()

@@ -24,7 +24,7 @@ IdMaker = Callable[[Mapping[str, object]], str]
 
 
 def is_document_id(text: str) -> bool:
-    """Whether the text is an id: `Class/key` without white space, control characters and `<>"{}|\\^` or a backtick."""
+    r"""Whether the text is an id: `Class/key` without white space, control characters, backticks and `<>"{}|\^`."""
     return _matches_id(text) is not None and (len(text) <= MAX_ID_BYTES // 4 or len(text.encode()) <= MAX_ID_BYTES)
 
 

@@ -6,6 +6,8 @@ from enum import Enum
 
 SCHEMA_PREFIX = "@schema/"
 CONTEXT_ID = SCHEMA_PREFIX + "@context"
+MAX_NAME = 128
+"""Characters of the name of a class, enum or property."""
 
 
 class Family(Enum):

@@ -6,12 +6,11 @@ from hashlib import blake2b
 
 from ontomesh_data_kernel.domain.canonical import document_hash, encode_exactly, parse_body
 from ontomesh_data_kernel.domain.ontology.model import (
-    CONTEXT_ID,
-    SCHEMA_PREFIX,
     ClassDef,
     Context,
     Element,
     EnumDef,
+    Family,
     element_id,
     element_json,
 )
@@ -21,6 +20,7 @@ from ontomesh_data_kernel.domain.ontology.validate import Compiled
 from ontomesh_data_kernel.errors import InvalidSchema, Violation
 
 MAX_SCHEMA_BYTES = 1024 * 1024
+MAX_VIOLATIONS = 100
 
 
 class Ontology:
@@ -29,6 +29,7 @@ class Ontology:
     def __init__(self, hierarchy: Hierarchy, context: Context | None) -> None:
         self.hierarchy = hierarchy
         self.context = context
+        self._paths: dict[str, tuple[tuple[str, str], ...]] = {}
 
     @classmethod
     def of(cls, elements: Iterable[tuple[str, Element]]) -> "Ontology":
@@ -123,18 +124,21 @@ class Ontology:
 
     def link_paths_to(self, name: str) -> tuple[tuple[str, str], ...]:
         """The (concrete class, property) pairs that may hold a link to a document of the class, sorted."""
-        return self._paths.get(name, ())
+        paths = self._paths.get(name, ())
+        if name in self.classes and name not in self._paths:
+            by_range = self._links_by_range
+            pairs = [pair for ancestor in self.ancestors(name) for pair in by_range.get(ancestor, ())]
+            paths = self._paths[name] = tuple(sorted(pairs))
+        return paths
 
     @cached_property
-    def _paths(self) -> dict[str, tuple[tuple[str, str], ...]]:
-        paths: dict[str, list[tuple[str, str]]] = {}
-        hierarchy = self.hierarchy
-        for holder in sorted(name for name, cls in self.classes.items() if not cls.abstract):
-            for name, declared in sorted(hierarchy.properties[holder].items()):
-                if hierarchy.is_link(declared):
-                    for target in hierarchy.concrete(declared.range):
-                        paths.setdefault(target, []).append((holder, name))
-        return {target: tuple(pairs) for target, pairs in paths.items()}
+    def _links_by_range(self) -> dict[str, list[tuple[str, str]]]:
+        links: dict[str, list[tuple[str, str]]] = {}
+        for holder, cls in self.classes.items():
+            for name, declared in self.hierarchy.properties[holder].items():
+                if not cls.abstract and self.hierarchy.is_link(declared):
+                    links.setdefault(declared.range, []).append((holder, name))
+        return links
 
     def is_set(self, cls: str, name: str) -> bool:
         """Whether the property of the class is a Set; False if there is no such class or property."""
@@ -143,7 +147,7 @@ class Ontology:
     @cached_property
     def _sets(self) -> dict[str, frozenset[str]]:
         return {
-            cls: frozenset(name for name, declared in properties.items() if declared.family.value == "Set")
+            cls: frozenset(name for name, declared in properties.items() if declared.family is Family.SET)
             for cls, properties in self.hierarchy.properties.items()
         }
 
@@ -170,14 +174,14 @@ def parse_elements(elements: Sequence[object], field: str = "schema") -> list[tu
 
 
 def refuse(violations: Sequence[Violation]) -> None:
-    """Raise InvalidSchema if there are violations."""
+    """Raise InvalidSchema if there are violations, with the first MAX_VIOLATIONS of them."""
     if violations:
         more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
         first = violations[0]
-        raise InvalidSchema(f"the ontology is invalid: {first.field}: {first.description}{more}", violations)
+        raise InvalidSchema(
+            f"the ontology is invalid: {first.field}: {first.description}{more}", violations[:MAX_VIOLATIONS]
+        )
 
 
 EMPTY = Ontology.of(())
 """The ontology of a branch that never had one."""
-
-__all__ = ["CONTEXT_ID", "EMPTY", "SCHEMA_PREFIX", "Ontology", "parse_elements", "parse_schema", "refuse"]

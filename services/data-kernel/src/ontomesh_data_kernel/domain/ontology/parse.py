@@ -6,12 +6,20 @@ from difflib import get_close_matches
 from typing import Any
 
 from ontomesh_data_kernel.domain.canonical import encode_exactly, kind_of, parse_values
-from ontomesh_data_kernel.domain.ontology.model import ClassDef, Context, Element, EnumDef, Family, Key, KeyKind, Notes
-from ontomesh_data_kernel.domain.ontology.model import Property as PropertyDef
+from ontomesh_data_kernel.domain.ontology.model import (
+    MAX_NAME,
+    ClassDef,
+    Context,
+    Element,
+    EnumDef,
+    Family,
+    Key,
+    KeyKind,
+    Notes,
+    Property,
+)
 from ontomesh_data_kernel.domain.ontology.types import SCALARS
 from ontomesh_data_kernel.errors import Violation
-
-MAX_NAME = 128
 
 _NAME = re.compile(r"[^\W\d][\w-]*")
 _UNSUPPORTED = ("@oneOf", "@subdocument", "@unfoldable")
@@ -96,11 +104,14 @@ class ElementParser:
         if not isinstance(listed, list) or not listed:
             self._refuse(f"{place}.@value", "is required: an array of one or more strings")
             return None
+        seen: set[str] = set()
         for index, item in enumerate(listed):
             if not isinstance(item, str) or not item:
                 self._refuse(f"{place}.@value[{index}]", "is a string that is not empty")
-            elif item in listed[:index]:
+            elif item in seen:
                 self._refuse(f"{place}.@value[{index}]", f"{item!r} is listed twice")
+            else:
+                seen.add(item)
         return EnumDef(name, tuple(listed), self._notes(value, place)) if name else None
 
     def _class(self, value: Mapping[str, Any], place: str) -> ClassDef | None:
@@ -179,7 +190,7 @@ class ElementParser:
             self._refuse(f"{place}.@fields", "names a property twice")
         return Key(kind, tuple(fields))
 
-    def _property(self, name: str, value: object, place: str) -> PropertyDef | None:
+    def _property(self, name: str, value: object, place: str) -> Property | None:
         path = f"{place}.{name}"
         if name in _UNSUPPORTED:
             self._refuse(path, f"{name} is not supported")
@@ -198,7 +209,7 @@ class ElementParser:
             return None
         return self._family(name, value, path)
 
-    def _family(self, name: str, value: Mapping[str, Any], path: str) -> PropertyDef | None:
+    def _family(self, name: str, value: Mapping[str, Any], path: str) -> Property | None:
         families = {family.value: family for family in Family if family is not Family.REQUIRED}
         named = value.get("@type")
         family = families.get(named) if isinstance(named, str) else None
@@ -220,7 +231,7 @@ class ElementParser:
             return None
         return self._ranged(name, family, range_, f"{path}.@class")
 
-    def _ranged(self, name: str, family: Family, range_: str, path: str) -> PropertyDef | None:
+    def _ranged(self, name: str, family: Family, range_: str, path: str) -> Property | None:
         if range_.startswith("sys:"):
             self._refuse(path, f"{range_} is not supported")
             return None
@@ -228,7 +239,7 @@ class ElementParser:
             near = get_close_matches(range_, SCALARS, 1)
             self._refuse(path, f"there is no type {range_!r}{f'; did you mean {near[0]}?' if near else ''}")
             return None
-        return PropertyDef(name, family, range_)
+        return Property(name, family, range_)
 
 
 def elements_at(values: Sequence[object], field: str = "schema") -> Iterator[tuple[str, object]]:

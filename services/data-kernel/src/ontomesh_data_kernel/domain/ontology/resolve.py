@@ -7,6 +7,12 @@ from difflib import get_close_matches
 from ontomesh_data_kernel.domain.ontology.model import ClassDef, EnumDef, Family, KeyKind, Property
 from ontomesh_data_kernel.errors import Violation
 
+MAX_ANCESTORS = 64
+MAX_PROPERTIES = 100_000
+"""Of all classes together, inherited ones counted for each: a short schema must not become a large ontology."""
+
+_MAX_HINTS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
@@ -50,10 +56,10 @@ class Resolver:
             for declared in cls.properties.values():
                 self._check_range(name, declared)
         if not self.violations:
-            self._check_cycles()
+            self._find_ancestors()
         if not self.violations:
-            for name in self._classes:
-                self._flatten(name)
+            self._flatten()
+        if not self.violations:
             for name, cls in self._classes.items():
                 self._check_key(name, cls)
         subclasses: dict[str, set[str]] = {name: set() for name in self._classes}
@@ -79,10 +85,12 @@ class Resolver:
             self._refuse(name, declared.name, f"there is no class or enum {declared.range!r}{hint}")
 
     def _hint(self, name: str) -> str:
+        if len(self.violations) >= _MAX_HINTS:
+            return ""
         near = get_close_matches(name, [*self._classes, *self._enums], 1)
         return f"; did you mean {near[0]}?" if near else ""
 
-    def _check_cycles(self) -> None:
+    def _find_ancestors(self) -> None:
         done: set[str] = set()
         for name in self._classes:
             # Iterative: a long chain of parents must not exhaust the stack.
@@ -93,9 +101,11 @@ class Resolver:
                 if leaving:
                     del path[current]
                     done.add(current)
-                    self._ancestors[current] = frozenset({current}).union(
-                        *(self._ancestors[parent] for parent in self._classes[current].parents)
-                    )
+                    ancestors = {current}.union(*(self._ancestors[up] for up in self._classes[current].parents))
+                    if len(ancestors) > MAX_ANCESTORS:
+                        self._refuse(current, "@inherits", f"{current} has more than {MAX_ANCESTORS} ancestors")
+                        return
+                    self._ancestors[current] = frozenset(ancestors)
                 elif current in path:
                     circle = [*list(path)[list(path).index(current) :], current]
                     self._refuse(current, "@inherits", f"is its own ancestor: {' -> '.join(circle)}")
@@ -105,11 +115,10 @@ class Resolver:
                     stack.append((current, True))
                     stack.extend((parent, False) for parent in self._classes[current].parents)
 
-    def _flatten(self, name: str) -> None:
-        """Flatten parents before children, so that each has its parents' at hand."""
-        for current in sorted(self._ancestors[name], key=lambda ancestor: len(self._ancestors[ancestor])):
-            if current in self._properties:
-                continue
+    def _flatten(self) -> None:
+        total = 0
+        # A class has more ancestors than each of its parents, so that its parents are flattened before it.
+        for current in sorted(self._classes, key=lambda name: (len(self._ancestors[name]), name)):
             cls = self._classes[current]
             merged = dict(cls.properties)
             for parent in cls.parents:
@@ -124,6 +133,10 @@ class Resolver:
                             current, declared.name, f"is incompatible with {declared.name} of the parent {parent}"
                         )
             self._properties[current] = merged
+            total += len(merged)
+            if total > MAX_PROPERTIES:
+                self._refuse(current, "@inherits", f"classes have more than {MAX_PROPERTIES:,} properties in all")
+                return
 
     def _refines(self, narrow: Property, wide: Property) -> bool:
         """Whether every value of `narrow` is one of `wide`."""

@@ -10,9 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from decimal import Decimal
 
-import orjson
-
-from ontomesh_data_kernel.domain.canonical import decimal_fragment, double_fragment, integer_value, kind_of
+from ontomesh_data_kernel.domain.canonical import decimal_fragment, double_fragment, encode, integer_value, kind_of
 from ontomesh_data_kernel.domain.ontology import temporal
 
 Check = Callable[[object], object]
@@ -64,12 +62,12 @@ def _integer(value: object) -> object:
 
 
 def _integer_between(low: int | None, high: int | None) -> Check:
-    range_text = " to ".join(str(bound) if bound is not None else "any" for bound in (low, high))
+    due = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
 
     def check(value: object) -> object:
         if type(value) is int and (low is None or value >= low) and (high is None or value <= high):
             return _integer(value)
-        raise wrong(f"{shown(value)} where an integer of {range_text} is due")
+        raise wrong(f"{shown(value)} where an integer of {due} is due")
 
     return check
 
@@ -112,12 +110,10 @@ def _float(value: object) -> object:
         single = struct.pack("<f", number)
     except OverflowError:
         raise wrong("is beyond the range of a single-precision float") from None
+    exact: float = struct.unpack("<f", single)[0]
     # The fewest digits that read back as the same single: its exact double would show digits nobody wrote.
-    for precision in range(6, 9):
-        text = f"{number:.{precision}g}"
-        if struct.pack("<f", float(text)) == single:
-            return double_fragment(float(text))
-    return double_fragment(float(f"{struct.unpack('<f', single)[0]:.9g}"))
+    texts = (f"{exact:.{precision}g}" for precision in range(6, 10))
+    return double_fragment(next(float(text) for text in texts if struct.pack("<f", float(text)) == single))
 
 
 def _matching(pattern: str, due: str) -> Check:
@@ -213,12 +209,5 @@ SCALARS: dict[str, Check] = {
 
 
 def key_text(value: object) -> str:
-    """A canonical scalar as it stands in a generated id."""
-    if type(value) is str:
-        return value
-    if value is True or value is False:
-        return "true" if value else "false"
-    if isinstance(value, orjson.Fragment):
-        contents = value.contents
-        return contents if isinstance(contents, str) else contents.decode()
-    return str(value)
+    """A canonical scalar as it stands in a generated id: a string's characters, anything else as in JSON."""
+    return value if type(value) is str else encode(value).decode()

@@ -11,7 +11,7 @@ import orjson
 
 from ontomesh_data_kernel.domain.canonical import document_hash, encode, kind_of
 from ontomesh_data_kernel.domain.ontology.keys import IdMaker, id_fault, id_maker, is_document_id
-from ontomesh_data_kernel.domain.ontology.model import Family, Property
+from ontomesh_data_kernel.domain.ontology.model import MAX_NAME, Family, Property
 from ontomesh_data_kernel.domain.ontology.resolve import Hierarchy
 from ontomesh_data_kernel.domain.ontology.types import SCALARS, Check, Fault, shown, wrong
 from ontomesh_data_kernel.errors import InvalidDocumentId, KernelError, SchemaViolation, UnknownClass, Violation
@@ -19,6 +19,7 @@ from ontomesh_data_kernel.errors import InvalidDocumentId, KernelError, SchemaVi
 MAX_VIOLATIONS = 20
 
 _ABSENT = object()
+_RESERVED = frozenset(("@id", "@type"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +70,16 @@ class Compiled:
             raise self._unknown(name)
         checks = cls.checks
         canonical: dict[str, object] = {"@type": name}
-        faults: list[tuple[str, str]] | None = None
-        for key, value in body.items():
-            check = checks.get(key)
-            if check is None:
-                if key != "@type" and key != "@id":
-                    faults = faults or []
-                    faults.append((key, self._unknown_property(cls, key)))
-            elif value is not None:
-                try:
-                    value = check(value)
-                except Fault as fault:
-                    faults = faults or []
-                    faults.extend((key + path, description) for path, description in fault.faults)
-                else:
-                    if value is not _ABSENT:
-                        canonical[key] = value
-        if faults is not None or not cls.required <= canonical.keys():
-            raise _violated(cls, body, canonical, faults or [])
+        try:
+            for key, value in body.items():
+                if value is not None and key not in _RESERVED:
+                    checked = checks[key](value)
+                    if checked is not _ABSENT:
+                        canonical[key] = checked
+        except (Fault, KeyError):
+            raise _violation(cls, body) from None
+        if not cls.required <= canonical.keys():
+            raise _violation(cls, body)
         canonical["@id"] = identity = self._identify(cls, body, canonical, document_id, random_id)
         encoded = encode(canonical)
         return Prepared(identity, cls.name, encoded, document_hash(encoded), _links(cls, canonical))
@@ -133,26 +126,37 @@ class Compiled:
             return UnknownClass.at("@type", f"{name} is abstract: a document is of one of its subclasses")
         return UnknownClass.at("@type", f"there is no class {shown(name)}{near(name, self._classes)}")
 
-    @staticmethod
-    def _unknown_property(cls: _Class, name: str) -> str:
-        return f"{cls.name} has no such property{near(name, cls.checks)}"
-
 
 def near(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name[:200], known, 3)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    """The end of a message about an unknown name: those known that come nearest, or nothing."""
+    matches = get_close_matches(name[:200], known, 3)
+    return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
 
-def _violated(
-    cls: _Class, body: Mapping[str, object], canonical: Mapping[str, object], faults: list[tuple[str, str]]
-) -> SchemaViolation:
-    faulty = {path.partition("[")[0] for path, _ in faults}
-    for name in sorted(cls.required - canonical.keys() - faulty):
-        faults.append((name, "is required and must not be null" if name in body else "is required"))
-    violations = [Violation(path, description) for path, description in faults[:MAX_VIOLATIONS]]
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    path, description = faults[0]
-    return SchemaViolation(f"the {cls.name} does not fit its class: {path}: {description}{more}", violations)
+def _violation(cls: _Class, body: Mapping[str, object]) -> SchemaViolation:
+    """Go over a document that does not fit once more, for all that is wrong with it."""
+    violations: list[Violation] = []
+    for name, value in body.items():
+        check = cls.checks.get(name)
+        if len(violations) >= MAX_VIOLATIONS:
+            break
+        if name in _RESERVED:
+            continue
+        if check is None:
+            shortened = name if len(name) <= MAX_NAME else name[:MAX_NAME] + "..."
+            violations.append(Violation(shortened, f"{cls.name} has no such property{near(name, cls.checks)}"))
+        elif value is not None:
+            try:
+                check(value)
+            except Fault as fault:
+                violations.extend(Violation(name + path, description) for path, description in fault.faults)
+        elif name in cls.required:
+            violations.append(Violation(name, "is required and must not be null"))
+    violations.extend(Violation(name, "is required") for name in sorted(cls.required - body.keys()))
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    first = violations[0]
+    message = f"the {cls.name} does not fit its class: {first.field}: {first.description}{more}"
+    return SchemaViolation(message, violations[:MAX_VIOLATIONS])
 
 
 def _links(cls: _Class, canonical: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,97 @@
+"""What a person sees of a running stack. Coloured on a terminal only, and written out line by line."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ontomesh.cli.output import Output, Part
+from ontomesh_local.home import RunningStack
+from ontomesh_local.services import Service
+from ontomesh_local.supervisor import Running
+
+
+class Screen:
+    """Standard output of `ontomesh up` and `ontomesh demo`."""
+
+    def __init__(self) -> None:
+        self._out = Output()
+
+    def line(self, *parts: Part) -> None:
+        """One line, written at once: somebody may be reading it through a pipe."""
+        self._out.line(*parts)
+        self._out.flush()
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Part]]) -> None:
+        """Rows under headings."""
+        self._out.table(columns, rows)
+        self._out.flush()
+
+    def error(self, text: str, hints: Iterable[str] = ()) -> None:
+        """What went wrong, on standard error, and what to do about it."""
+        self._out.note(("error: ", "bold red"), text)
+        for hint in hints:
+            self._out.note("  ", hint)
+
+    def log_end(self, lines: Sequence[str], log: Path) -> None:
+        """The end of a log, and where the rest is."""
+        self._out.note(f"  the last lines of {log}:" if lines else f"  its log is {log}; it holds nothing of this run")
+        for text in lines:
+            self._out.note(("  | ", "dim"), text)
+
+    def addresses(self, services: Iterable[Running], data: dict[str, str], logs: dict[str, Path]) -> None:
+        """A line for each service, then where each keeps what."""
+        services = list(services)
+        self.line()
+        self.table(
+            ["SERVICE", "gRPC", "HTTP", "PID", "READY AFTER"],
+            [
+                [(item.service.title, "bold"), item.ready.grpc, item.ready.http, str(item.pid), f"{item.seconds:.1f} s"]
+                for item in services
+            ],
+        )
+        for item in services:
+            self.line()
+            places = {"data": data.get(item.service.name, ""), "log": str(logs[item.service.name])}
+            if item.ready.http:
+                places = {"API docs": f"{item.ready.http}/docs", "metrics": f"{item.ready.http}/metrics"} | places
+            for what, where in places.items():
+                if where:
+                    self.line((f"  {item.service.title} {what:<9}", "dim"), where)
+        self.line()
+
+    def already_running(self, home: Path, stack: RunningStack | None) -> None:
+        """That a stack runs here, and where."""
+        if stack is None:
+            self.error(f"another process is just starting or stopping a stack in {home}", ["try again in a moment"])
+            return
+        self.error(f"a stack already runs in {home} (process {stack.pid})")
+        for service in stack.services:
+            places = ", ".join(place for place in (service.grpc, service.http) if place)
+            self._out.note(f"  {service.name}  {places or 'starting'}")
+        self._out.note("  `ontomesh down` stops it; ONTOMESH_HOME names another folder for a second stack")
+
+
+class ServiceReports:
+    """Tells people what becomes of the services."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def started(self, running: Running) -> None:
+        """Nothing yet: the table of addresses follows."""
+
+    def crashed(self, service: Service, how: str, *, log: Path, attempt: int, attempts: int, delay: float) -> None:
+        """Names the service, how it ended and what happens next."""
+        self._screen.line(
+            (f"! the {service.title} {how}; starting it again in {delay:g} s (attempt {attempt} of {attempts})", "bold red")
+        )
+        self._screen.line(f"  its log is {log}")
+
+    def restarted(self, running: Running) -> None:
+        """Says that it is back, and as which process."""
+        self._screen.line(
+            (f"  the {running.service.title} is ready again after {running.seconds:.1f} s (process {running.pid})", "green")
+        )
+
+    def stopped(self, service: Service, how: str) -> None:
+        """Says how it ended."""
+        self._screen.line(f"  the {service.title} {how}")

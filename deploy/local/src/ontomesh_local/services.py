@@ -1,0 +1,57 @@
+"""The services of the local stack: what is started, and with which ports. A further service is an entry here."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ontomesh_chassis.settings import ServiceSettings, variable
+from ontomesh_local.config import StackSettings
+
+STOP_MARGIN_SECONDS = 5.0
+"""How long beyond its own limit a service may take to drain before it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port that a service listens on; `setting` is the stack's variable for it, `variable` the service's own."""
+
+    door: str
+    number: int
+    setting: str
+    variable: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service: how it is started, and how long it may take to begin and to end."""
+
+    name: str
+    title: str
+    command: tuple[str, ...]
+    ports: tuple[Port, ...]
+    data: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    start_seconds: float = 60.0
+    stop_seconds: float = 15.0
+
+
+def services(settings: StackSettings) -> list[Service]:
+    """The services in the order in which they are started; they are stopped in the reverse one."""
+    return [
+        Service(
+            name="data-kernel",
+            title="data kernel",
+            command=(sys.executable, "-m", "ontomesh_data_kernel"),
+            ports=(
+                _port("gRPC", settings, "kernel_grpc_port", "grpc_port"),
+                _port("HTTP", settings, "kernel_http_port", "http_port"),
+            ),
+            data=settings.store or str(settings.home / "data" / "kernel.db"),
+            start_seconds=settings.start_seconds,
+            stop_seconds=settings.drain_seconds + STOP_MARGIN_SECONDS,
+        )
+    ]
+
+
+def _port(door: str, settings: StackSettings, field_name: str, own: str) -> Port:
+    return Port(door, getattr(settings, field_name), variable(StackSettings, field_name), variable(ServiceSettings, own))

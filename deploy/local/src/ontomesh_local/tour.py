@@ -1,0 +1,250 @@
+"""The main job: the metadata of every installed distribution, committed, branched, merged and read again.
+
+The steps are data; what their checks learn from one output is in `Facts` for the commands behind it.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+
+from ontomesh_local.steps import Facts, Shown, Step, Unexpected
+
+DATABASE = "packages"
+SUBJECT = "Distribution/fastapi"
+"""The document that the tour changes: the chassis needs it, so it is always there."""
+
+TRIAL = "99.0.0"
+HOTFIX = "98.7.1"
+
+
+def steps() -> Sequence[Step]:
+    """The steps of the tour, in their order."""
+    return [*_IMPORT, *_BRANCH_AND_MERGE, *_PAST, *_GUARDS]
+
+
+def _nothing(_shown: Shown, _facts: Facts) -> None:
+    """Checks no more than the exit code."""
+
+
+def _says(*texts: str) -> "_Says":
+    return _Says(texts)
+
+
+class _Says:
+    """A check that the output holds texts, in which facts are named as in commands."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    def __call__(self, shown: Shown, facts: Facts) -> None:
+        for text in self._texts:
+            for name, value in facts.items():
+                text = text.replace(f"{{{name}}}", str(value))
+            shown.must_say(text)
+
+
+def _collected(shown: Shown, facts: Facts) -> None:
+    documents = [json.loads(line) for line in (shown.folder / "distributions.ndjson").read_text("utf-8").splitlines()]
+    by_id = {document["@id"]: document for document in documents}
+    if SUBJECT not in by_id:
+        raise Unexpected(f"{SUBJECT} among the documents", f"{len(documents)} others")
+    required = {link for document in documents for link in [*document.get("requires", ()), *document.get("extras", ())]}
+    missing = sorted(link for link in required if "version" not in by_id[link])
+    if not missing:
+        raise Unexpected("something required and not installed", "none")
+    installed = sum("version" in document for document in documents)
+    facts |= {"count": len(documents), "installed": installed, "missing": missing[0], "missing_count": len(missing)}
+    facts |= {"version": by_id[SUBJECT]["version"], "needs": by_id[SUBJECT]["requires"][0]}
+    shown.must_say(str(len(documents)))
+
+
+def _imported(shown: Shown, facts: Facts) -> None:
+    shown.must_say("[main ", f"{facts['count']:,} documents changed")
+
+
+def _subject(shown: Shown, facts: Facts) -> None:
+    shown.must_say(f'"@id": "{SUBJECT}"', f'"version": "{facts["version"]}"', f'"{facts["needs"]}"', '"licence": "Licence/')
+
+
+def _not_installed(shown: Shown, facts: Facts) -> None:
+    shown.must_say(f'"@id": "{facts["missing"]}"')
+    shown.must_not_say('"version"')
+
+
+def _licences(shown: Shown, _facts: Facts) -> None:
+    if not all(line.startswith("Licence/") for line in shown.text.splitlines()):
+        raise Unexpected("nothing but licences", repr(shown.text[:200]))
+    shown.must_say("Licence/MIT\n")
+
+
+def _history(shown: Shown, facts: Facts) -> None:
+    commits = [json.loads(line) for line in shown.text.splitlines()]
+    facts |= {"import": commits[0]["id"][:12], "time": commits[0]["create_time"]}
+    if len(commits) < 2 or commits[0]["change_count"] != facts["count"]:
+        raise Unexpected("the import on top of the schema", shown.text[:400])
+
+
+def _conflicts(shown: Shown, facts: Facts) -> None:
+    shown.must_say(f"{SUBJECT}#version", f'base    "{facts["version"]}"', f'ours    "{HOTFIX}"', f'theirs  "{TRIAL}"')
+    shown.must_say(f"{SUBJECT}#summary", "2 conflicts")
+    shown.must_not_say(f"{SUBJECT}#keywords")
+
+
+def _merge_commit(shown: Shown, facts: Facts) -> None:
+    shown.must_say("Merge:   ", f'+   version: "{TRIAL}"', "Take the trial's version")
+    if not re.search(r"^commit [0-9a-f]{64} ", shown.text):
+        raise Unexpected("the commit's whole id", shown.text[:100])
+
+
+def _version_is(version: str) -> Step | _Says:
+    return _says(f'"@id": "{SUBJECT}"', f'"version": "{version}"')
+
+
+def _four_commits(shown: Shown, _facts: Facts) -> None:
+    if len(shown.text.splitlines()) != 5:
+        raise Unexpected("five commits", repr(shown.text))
+    shown.must_say("(main) Take the trial's version", "(trial) Try a new version", "(main) Fix in a hurry")
+
+
+def _refused(reason: str, *texts: str) -> _Says:
+    return _says(f"({reason})", *texts)
+
+
+_IMPORT = (
+    Step(
+        "Who are you here, and does the kernel serve?",
+        "ontomesh status",
+        _says("serving", "user:"),
+    ),
+    Step(
+        "Write the metadata of every installed Python distribution to a file, a JSON document a line.",
+        "python -m ontomesh_local.distributions > distributions.ndjson\nwc -l distributions.ndjson",
+        _collected,
+    ),
+    Step(
+        "Make a database.",
+        f"ontomesh db create {DATABASE} --description 'Python distributions of this environment'",
+        _says(f"created database {DATABASE}"),
+    ),
+    Step(
+        "Give it an ontology: classes, links, keys and an enum. It is versioned like the data.",
+        "python -m ontomesh_local.distributions --schema > schema.json\n"
+        "ontomesh schema apply schema.json -m 'Describe distributions'",
+        _says("[main ", "Describe distributions"),
+    ),
+    Step(
+        "Look at it.",
+        "ontomesh schema show",
+        _says("Class Distribution < Named", "Set<Distribution>", "planning"),
+        lines=32,
+    ),
+    Step(
+        "Put all {count} documents into one atomic commit: {installed} installed distributions, {missing_count} that "
+        "are required and not installed, their authors and licences.",
+        "ontomesh put distributions.ndjson -m 'Everything installed here'",
+        _imported,
+    ),
+    Step("List the documents of a class.", "ontomesh ls Licence", _licences, lines=6),
+    Step(
+        "Read one: licence, authors and requirements are links, and each was checked.",
+        f"ontomesh get {SUBJECT}",
+        _subject,
+        lines=24,
+    ),
+    Step("Something required and not installed is a document without a version.", "ontomesh get {missing}", _not_installed),
+    Step("Read the history; every command speaks JSON, too.", "ontomesh log --json", _history),
+)
+
+_BRANCH_AND_MERGE = (
+    Step("Make a branch. It costs the same at any size.", "ontomesh branch trial", _says("created branch trial")),
+    Step(
+        "Change a document on the branch.",
+        "ontomesh commit -b trial -m 'Try a new version' \\\n"
+        f'  --update \'{SUBJECT}={{"version": "{TRIAL}", "summary": "On trial", "keywords": ["trial"]}}\'',
+        _says("[trial ", "1 document changed"),
+    ),
+    Step(
+        "Meanwhile, somebody changes the same document on main.",
+        "ontomesh commit -m 'Fix in a hurry' \\\n"
+        f'  --update \'{SUBJECT}={{"version": "{HOTFIX}", "summary": "Patched here", "keywords": ["patched"]}}\'',
+        _says("[main ", "1 document changed"),
+    ),
+    Step(
+        "Show what differs between the two branches.",
+        "ontomesh diff main trial",
+        _says(f"changed {SUBJECT}", f'-   version: "{HOTFIX}"', f'+   version: "{TRIAL}"', "1 document differs"),
+    ),
+    Step(
+        "Merge the branch: keywords are a Set and merge by themselves, the rest is a conflict (exit code 1).",
+        "ontomesh merge trial",
+        _conflicts,
+        exit_code=1,
+        lines=24,
+    ),
+    Step(
+        "Settle each conflict, one by taking a side, one by a value of its own.",
+        f"ontomesh merge trial -m \"Take the trial's version\" \\\n"
+        f"  --resolve '{SUBJECT}#version=theirs' --resolve '{SUBJECT}#summary:=\"Tried and patched\"'",
+        _says("[main ", "Take the trial's version"),
+    ),
+    Step(
+        "Show the merge: two parents, and what it changed on main.",
+        "ontomesh show",
+        _merge_commit,
+        lines=20,
+    ),
+    Step("The history now holds both lines.", "ontomesh log --oneline", _four_commits),
+)
+
+_PAST = (
+    Step(
+        "Read the past: one commit before the merge ...",
+        f"ontomesh get {SUBJECT} --ref main~1",
+        _says(f'"version": "{HOTFIX}"', "Patched here"),
+        lines=6,
+    ),
+    Step(
+        "... at the commit of the import ...",
+        f"ontomesh get {SUBJECT} --ref commit:{{import}}",
+        _says('"version": "{version}"'),
+        lines=6,
+    ),
+    Step(
+        "... and as it stood at a time.",
+        f"ontomesh get {SUBJECT} --ref main@{{time}}",
+        _says('"version": "{version}"'),
+        lines=6,
+    ),
+    Step(
+        "What has happened since?",
+        "ontomesh diff main@{time} main --stat",
+        _says(f"M {SUBJECT}", "1 document differs"),
+    ),
+)
+
+_GUARDS = (
+    Step(
+        "A document that breaks the ontology is refused, fault by fault, and nothing is written.",
+        """ontomesh put '{"@type": "Distribution", "name": "broken", "version": 3, "maturity": "ripe"}'""",
+        _refused("SCHEMA_VIOLATION", "version", "maturity"),
+        exit_code=3,
+    ),
+    Step(
+        "So is a link to nothing ...",
+        """ontomesh put '{"@type": "Distribution", "name": "broken", "requires": ["Distribution/no-such-thing"]}'""",
+        _refused("DANGLING_LINK", "Distribution/no-such-thing"),
+        exit_code=3,
+    ),
+    Step(
+        "... and deleting what others link to.",
+        "ontomesh commit --delete Licence/MIT",
+        _refused("STILL_REFERENCED", "Licence/MIT"),
+        exit_code=3,
+    ),
+    Step(
+        "Recompute every hash of the whole history.",
+        "ontomesh verify",
+        _says("5 commits", "every hash matches"),
+    ),
+    Step("Where things stand.", "ontomesh status", _says("serving", "main", "trial")),
+)

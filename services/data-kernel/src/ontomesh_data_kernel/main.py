@@ -1,0 +1,70 @@
+"""The data kernel's process: settings, resources, domain, doors, serve."""
+
+import argparse
+import sys
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+
+from ontomesh_chassis import logs
+from ontomesh_chassis.health import Health
+from ontomesh_chassis.server import run, serve
+from ontomesh_chassis.settings import load, variable
+from ontomesh_chassis.stages import Pipeline
+from ontomesh_chassis.startup import ConfigError
+from ontomesh_chassis.tokens import open_authenticator
+from ontomesh_chassis.trace import setup_tracing
+from ontomesh_data_kernel.adapters.sqlite import UnknownFormat, open_store
+from ontomesh_data_kernel.config import KernelSettings
+from ontomesh_data_kernel.domain.kernel import Kernel
+from ontomesh_data_kernel.doors.errors import error_table
+from ontomesh_data_kernel.doors.grpc import grpc_services
+from ontomesh_data_kernel.doors.http import create_http_app
+from ontomesh_data_kernel.errors import KernelError
+
+SERVICE = "ontomesh-data-kernel"
+
+
+async def serve_kernel(settings: KernelSettings) -> int:
+    """Serve until asked to stop; return the exit code. Raises StartupError."""
+    async with AsyncExitStack() as resources:
+        tracing = setup_tracing(SERVICE, settings)
+        resources.callback(tracing.shutdown)
+        try:
+            store = await open_store(settings.store_path)
+        except (UnknownFormat, KernelError, OSError) as error:
+            raise ConfigError(f"{variable(KernelSettings, 'store')}: {error}") from error
+        kernel = Kernel(store)
+        resources.push_async_callback(kernel.close)
+        pipeline = Pipeline.of(settings, open_authenticator(settings), error_table(), tracing)
+        health = Health()
+        health.add_check("store", store.ping)
+        return await serve(
+            settings,
+            pipeline=pipeline,
+            health=health,
+            grpc_services=grpc_services(kernel),
+            http_app=create_http_app(kernel, pipeline, health),
+        )
+
+
+def main() -> None:
+    """Run the data kernel: the command `ontomesh-data-kernel`."""
+    _parser().parse_args()
+    settings = load(KernelSettings)
+    logs.configure(settings.log_format, settings.log_level)
+    sys.exit(run(lambda: serve_kernel(settings)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = [
+        f"  {variable(KernelSettings, name)}\n      {field.description} [{field.default}]"
+        for name, field in KernelSettings.model_fields.items()
+    ]
+    parser = argparse.ArgumentParser(
+        prog=SERVICE,
+        description="Serve the data kernel: the one door to the versioned document store, by gRPC and HTTP.",
+        epilog="Settings, from the environment:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{SERVICE} {version(SERVICE)}")
+    return parser
