@@ -39,4 +39,4 @@ class CrashLog:
             self._crashes.popleft()
         if len(self._crashes) >= self.max_crashes:
             return None
-        return self._first_delay * 2 ** (len(self._crashes) - 1)
+        return self._first_delay * float(1 << (len(self._crashes) - 1))

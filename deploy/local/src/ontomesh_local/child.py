@@ -20,10 +20,12 @@ PROBE_SECONDS = 2.0
 
 
 class NotReady(Exception):
-    """A service that ended, or took too long, before it was ready; the message says which, `last_lines` its log's end."""
+    """A service that ended, or took too long, before it was ready; with the end of its log."""
 
-    def __init__(self, message: str, last_lines: list[str]) -> None:
-        super().__init__(message)
+    def __init__(self, service: Service, how: str, last_lines: list[str]) -> None:
+        super().__init__(f"the {service.title} {how}")
+        self.service = service.name
+        self.how = how
         self.last_lines = last_lines
 
 
@@ -49,7 +51,7 @@ class Child:
         self.started = time.monotonic()
 
     @classmethod
-    async def start(cls, service: Service, environment: Mapping[str, str], log: Path, folder: Path) -> "Child":
+    async def start(cls, service: Service, environment: Mapping[str, str], log: Path) -> "Child":
         """Starts a service; it stops by itself when this process ends, however that happens."""
         log_descriptor = open_log(log)
         lifeline_read, lifeline_write = os.pipe()
@@ -59,7 +61,6 @@ class Child:
             log_start = os.fstat(log_descriptor).st_size
             process = await asyncio.create_subprocess_exec(
                 *service.command,
-                cwd=folder,
                 env={
                     **environment,
                     **service.environment,
@@ -117,7 +118,7 @@ class Child:
         finally:
             for waiting in (ended, announced):
                 waiting.cancel()
-        raise NotReady(f"the {self.service.title} {why}", self.last_lines())
+        raise NotReady(self.service, why, self.last_lines())
 
     async def wait(self) -> int:
         """The exit code, negative for a signal."""
@@ -153,9 +154,10 @@ class Child:
             return None
         found = json.loads(line)
         ready = Ready(found["grpc"], found.get("http", ""))
-        while ready.http.startswith("http://") and not await asyncio.to_thread(_serves, ready.http):
+        while True:
+            if not ready.http.startswith("http://") or await asyncio.to_thread(_serves, ready.http):
+                return ready
             await asyncio.sleep(READY_POLL_SECONDS)
-        return ready
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -8,7 +8,11 @@ from ontomesh_chassis.settings import Port, ServiceSettings
 class StackSettings(ServiceSettings):
     """What `ontomesh up` takes from the environment: the services' own settings, and a port for each of their doors."""
 
-    kernel_grpc_port: Port = Field(50051, description="Port of the data kernel's gRPC door; 0 takes a free one.")
-    kernel_http_port: Port = Field(8051, description="Port of the data kernel's HTTP door; 0 takes a free one.")
-    store: str | None = Field(None, description="URL of the data kernel's store; default sqlite in HOME/data/kernel.db.")
-    start_seconds: PositiveFloat = Field(60.0, description="Longest wait for a service to become ready.")
+    kernel_grpc_port: Port = Field(
+        default=50051, description="Port of the data kernel's gRPC door; 0 takes a free one."
+    )
+    kernel_http_port: Port = Field(default=8051, description="Port of the data kernel's HTTP door; 0 takes a free one.")
+    store: str | None = Field(
+        None, description="URL of the data kernel's store; default sqlite in HOME/data/kernel.db."
+    )
+    start_seconds: PositiveFloat = Field(default=60.0, description="Longest wait for a service to become ready.")

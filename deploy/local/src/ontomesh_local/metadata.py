@@ -159,7 +159,11 @@ def _home_page(message: Message) -> str:
 
 
 def _maturity(classifier: str) -> str:
-    return _MATURITY.get(classifier.removeprefix(_MATURITY_CLASSIFIER)[:1], "") if classifier.startswith(_MATURITY_CLASSIFIER) else ""
+    return (
+        _MATURITY.get(classifier.removeprefix(_MATURITY_CLASSIFIER)[:1], "")
+        if classifier.startswith(_MATURITY_CLASSIFIER)
+        else ""
+    )
 
 
 def _licence(message: Message, classifiers: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ontomesh.cli.output import Output, Part
 from ontomesh_local.home import RunningStack
-from ontomesh_local.services import Service
+from ontomesh_local.ports import Unusable
 from ontomesh_local.supervisor import Running
 
 
@@ -58,6 +58,13 @@ class Screen:
                     self.line((f"  {item.service.title} {what:<9}", "dim"), where)
         self.line()
 
+    def refused(self, ports: Iterable[Unusable]) -> None:
+        """Which ports cannot be had, by whom they are held, and what moves them."""
+        for unusable in ports:
+            self.error(
+                str(unusable), [f"stop it, or choose another port: {unusable.port.variable}=<port> (0: any free one)"]
+            )
+
     def already_running(self, home: Path, stack: RunningStack | None) -> None:
         """That a stack runs here, and where."""
         if stack is None:
@@ -68,30 +75,3 @@ class Screen:
             places = ", ".join(place for place in (service.grpc, service.http) if place)
             self._out.note(f"  {service.name}  {places or 'starting'}")
         self._out.note("  `ontomesh down` stops it; ONTOMESH_HOME names another folder for a second stack")
-
-
-class ServiceReports:
-    """Tells people what becomes of the services."""
-
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-
-    def started(self, running: Running) -> None:
-        """Nothing yet: the table of addresses follows."""
-
-    def crashed(self, service: Service, how: str, *, log: Path, attempt: int, attempts: int, delay: float) -> None:
-        """Names the service, how it ended and what happens next."""
-        self._screen.line(
-            (f"! the {service.title} {how}; starting it again in {delay:g} s (attempt {attempt} of {attempts})", "bold red")
-        )
-        self._screen.line(f"  its log is {log}")
-
-    def restarted(self, running: Running) -> None:
-        """Says that it is back, and as which process."""
-        self._screen.line(
-            (f"  the {running.service.title} is ready again after {running.seconds:.1f} s (process {running.pid})", "green")
-        )
-
-    def stopped(self, service: Service, how: str) -> None:
-        """Says how it ended."""
-        self._screen.line(f"  the {service.title} {how}")

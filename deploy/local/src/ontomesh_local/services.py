@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ontomesh_chassis.settings import ServiceSettings, variable
+from ontomesh_chassis.settings import variable
 from ontomesh_local.config import StackSettings
 
 STOP_MARGIN_SECONDS = 5.0
@@ -13,11 +13,10 @@ STOP_MARGIN_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port that a service listens on; `setting` is the stack's variable for it, `variable` the service's own."""
+    """A port that a service listens on, and the environment variable that moves it."""
 
     door: str
     number: int
-    setting: str
     variable: str
 
 
@@ -43,15 +42,11 @@ def services(settings: StackSettings) -> list[Service]:
             title="data kernel",
             command=(sys.executable, "-m", "ontomesh_data_kernel"),
             ports=(
-                _port("gRPC", settings, "kernel_grpc_port", "grpc_port"),
-                _port("HTTP", settings, "kernel_http_port", "http_port"),
+                Port("gRPC", settings.kernel_grpc_port, variable(StackSettings, "kernel_grpc_port")),
+                Port("HTTP", settings.kernel_http_port, variable(StackSettings, "kernel_http_port")),
             ),
-            data=settings.store or str(settings.home / "data" / "kernel.db"),
+            data=(settings.store or "").removeprefix("sqlite:///") or str(settings.home / "data" / "kernel.db"),
             start_seconds=settings.start_seconds,
             stop_seconds=settings.drain_seconds + STOP_MARGIN_SECONDS,
         )
     ]
-
-
-def _port(door: str, settings: StackSettings, field_name: str, own: str) -> Port:
-    return Port(door, getattr(settings, field_name), variable(StackSettings, field_name), variable(ServiceSettings, own))

@@ -61,11 +61,12 @@ class Step:
     exit_code: int = 0
     lines: int = SHOWN_LINES
 
-    def filled(self, text: str, facts: Mapping[str, object]) -> str:
-        """A text with the facts in it. Not `format`: commands hold JSON."""
-        for name, value in facts.items():
-            text = text.replace(f"{{{name}}}", str(value))
-        return text
+
+def filled(text: str, facts: Mapping[str, object]) -> str:
+    """A text with the facts in it. Not `format`: commands hold JSON."""
+    for name, value in facts.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
 
 
 @dataclass
@@ -84,15 +85,19 @@ class Tour:
             if not await self._step(number, len(steps), step):
                 return False
         self.screen.line()
-        self.screen.line((f"{len(steps)} steps in {time.monotonic() - started:.1f} s, each as it should be.", "bold green"))
+        self.screen.line(
+            (f"{len(steps)} steps in {time.monotonic() - started:.1f} s, each as it should be.", "bold green")
+        )
         return True
 
     async def _step(self, number: int, total: int, step: Step) -> bool:
-        command = step.filled(step.command, self.facts)
+        command = filled(step.command, self.facts)
         self.screen.line()
-        self.screen.line((f"{number}/{total}  {step.filled(step.title, self.facts)}", "bold"))
-        for index, text in enumerate(command.split("\n")):
-            self.screen.line((f"{'$' if index == 0 else ' '} {text}", "cyan"))
+        self.screen.line((f"{number}/{total}  {filled(step.title, self.facts)}", "bold"))
+        continued = False
+        for text in command.split("\n"):
+            self.screen.line((f"{' ' if continued else '$'} {text}", "cyan"))
+            continued = text.endswith("\\")
         started = time.monotonic()
         try:
             shown = await self._shown(command)
@@ -102,7 +107,7 @@ class Tour:
             step.check(shown, self.facts)
         except Unexpected as fault:
             self.screen.error(
-                f"step {number} ({step.filled(step.title, self.facts)}) did not show what it should",
+                f"step {number} ({filled(step.title, self.facts)}) did not show what it should",
                 [f"command:  {command}", f"expected: {fault.expected}", f"got:      {fault.got}"],
             )
             return False

@@ -15,8 +15,9 @@ from ontomesh_local.services import Service
 class GaveUp(Exception):
     """A service crashed too often to be started again."""
 
-    def __init__(self, message: str, last_lines: list[str]) -> None:
-        super().__init__(message)
+    def __init__(self, service: Service, message: str, last_lines: list[str]) -> None:
+        super().__init__(f"the {service.title} {message}")
+        self.service = service.name
         self.last_lines = last_lines
 
 
@@ -33,7 +34,7 @@ class Running:
 class Observer(Protocol):
     """Who is told what becomes of services."""
 
-    def started(self, running: Running) -> None:
+    def ready(self, running: Running) -> None:
         """A service is ready for the first time."""
 
     def crashed(self, service: Service, how: str, *, log: Path, attempt: int, attempts: int, delay: float) -> None:
@@ -55,14 +56,12 @@ class Supervisor:
         *,
         environment: Mapping[str, str],
         log_file: Callable[[str], Path],
-        folder: Path,
         observer: Observer,
         crash_log: Callable[[], CrashLog] = CrashLog,
     ) -> None:
         self._services = list(services)
         self._environment = dict(environment)
         self._log_file = log_file
-        self._folder = folder
         self._observer = observer
         self._crash_log = crash_log
         self._children: dict[str, Child] = {}
@@ -75,7 +74,7 @@ class Supervisor:
             NotReady: One is not; those before it keep running until `stop`.
         """
         for service in self._services:
-            self._observer.started(await self._start(service))
+            self._observer.ready(await self._start(service))
 
     async def watch(self) -> None:
         """Starts services again as they crash; returns only by an error.
@@ -108,7 +107,7 @@ class Supervisor:
     async def _start(self, service: Service) -> Running:
         environment = {**self._environment, **{port.variable: str(port.number) for port in service.ports}}
         before = time.monotonic()
-        child = await Child.start(service, environment, self._log_file(service.name), self._folder)
+        child = await Child.start(service, environment, self._log_file(service.name))
         self._children[service.name] = child
         try:
             ready = await child.ready()
@@ -127,11 +126,8 @@ class Supervisor:
             delay = crashes.crashed()
             log = self._log_file(service.name)
             if delay is None:
-                raise GaveUp(
-                    f"the {service.title} crashed {crashes.recent} times within {crashes.window:g} s and {how} at last; "
-                    f"its log is {log}",
-                    lines,
-                )
+                many = f"crashed {crashes.recent} times within {crashes.window:g} s; the last time it {how}"
+                raise GaveUp(service, many, lines)
             self._observer.crashed(
                 service, how, log=log, attempt=crashes.recent, attempts=crashes.max_crashes - 1, delay=delay
             )
@@ -140,7 +136,7 @@ class Supervisor:
                 # At the ports of its first start, even if those were chosen by the system: clients know them.
                 running = await self._start(self.running[service.name].service)
             except NotReady as fault:
-                how, lines = str(fault).removeprefix(f"the {service.title} "), fault.last_lines
+                how, lines = fault.how, fault.last_lines
                 continue
             self._observer.restarted(running)
             how, lines = await self._end(service)

@@ -7,11 +7,11 @@ import json
 import re
 from collections.abc import Sequence
 
-from ontomesh_local.steps import Facts, Shown, Step, Unexpected
+from ontomesh_local.steps import Facts, Shown, Step, Unexpected, filled
 
 DATABASE = "packages"
-SUBJECT = "Distribution/fastapi"
-"""The document that the tour changes: the chassis needs it, so it is always there."""
+SUBJECT = "Distribution/typer"
+"""The document that the tour changes: the `ontomesh` command itself needs it, so it is always there."""
 
 TRIAL = "99.0.0"
 HOTFIX = "98.7.1"
@@ -20,10 +20,6 @@ HOTFIX = "98.7.1"
 def steps() -> Sequence[Step]:
     """The steps of the tour, in their order."""
     return [*_IMPORT, *_BRANCH_AND_MERGE, *_PAST, *_GUARDS]
-
-
-def _nothing(_shown: Shown, _facts: Facts) -> None:
-    """Checks no more than the exit code."""
 
 
 def _says(*texts: str) -> "_Says":
@@ -37,10 +33,7 @@ class _Says:
         self._texts = texts
 
     def __call__(self, shown: Shown, facts: Facts) -> None:
-        for text in self._texts:
-            for name, value in facts.items():
-                text = text.replace(f"{{{name}}}", str(value))
-            shown.must_say(text)
+        shown.must_say(*(filled(text, facts) for text in self._texts))
 
 
 def _collected(shown: Shown, facts: Facts) -> None:
@@ -48,13 +41,23 @@ def _collected(shown: Shown, facts: Facts) -> None:
     by_id = {document["@id"]: document for document in documents}
     if SUBJECT not in by_id:
         raise Unexpected(f"{SUBJECT} among the documents", f"{len(documents)} others")
-    required = {link for document in documents for link in [*document.get("requires", ()), *document.get("extras", ())]}
-    missing = sorted(link for link in required if "version" not in by_id[link])
+    missing = {
+        link: document["name"]
+        for document in documents
+        for kind in ("requires", "extras")
+        for link in document.get(kind, ())
+        if "version" not in by_id[link]
+    }
     if not missing:
         raise Unexpected("something required and not installed", "none")
+    # One of the document that was just shown is the better example; it has one wherever it needs another platform.
+    subject = by_id[SUBJECT]
+    example = next((link for link in subject["requires"] if link in missing), next(iter(missing)))
+    missing_for = subject["name"] if example in subject["requires"] else missing[example]
     installed = sum("version" in document for document in documents)
-    facts |= {"count": len(documents), "installed": installed, "missing": missing[0], "missing_count": len(missing)}
-    facts |= {"version": by_id[SUBJECT]["version"], "needs": by_id[SUBJECT]["requires"][0]}
+    facts |= {"count": len(documents), "installed": installed, "missing_count": len(missing)}
+    facts |= {"missing": example, "missing_name": by_id[example]["name"], "missing_for": missing_for}
+    facts |= {"version": subject["version"], "needs": subject["requires"][0]}
     shown.must_say(str(len(documents)))
 
 
@@ -63,7 +66,9 @@ def _imported(shown: Shown, facts: Facts) -> None:
 
 
 def _subject(shown: Shown, facts: Facts) -> None:
-    shown.must_say(f'"@id": "{SUBJECT}"', f'"version": "{facts["version"]}"', f'"{facts["needs"]}"', '"licence": "Licence/')
+    shown.must_say(
+        f'"@id": "{SUBJECT}"', f'"version": "{facts["version"]}"', f'"{facts["needs"]}"', '"licence": "Licence/'
+    )
 
 
 def _not_installed(shown: Shown, facts: Facts) -> None:
@@ -96,13 +101,9 @@ def _merge_commit(shown: Shown, facts: Facts) -> None:
         raise Unexpected("the commit's whole id", shown.text[:100])
 
 
-def _version_is(version: str) -> Step | _Says:
-    return _says(f'"@id": "{SUBJECT}"', f'"version": "{version}"')
-
-
-def _four_commits(shown: Shown, _facts: Facts) -> None:
-    if len(shown.text.splitlines()) != 5:
-        raise Unexpected("five commits", repr(shown.text))
+def _both_lines(shown: Shown, _facts: Facts) -> None:
+    if len(shown.text.splitlines()) != 6:
+        raise Unexpected("six commits", repr(shown.text))
     shown.must_say("(main) Take the trial's version", "(trial) Try a new version", "(main) Fix in a hurry")
 
 
@@ -112,19 +113,19 @@ def _refused(reason: str, *texts: str) -> _Says:
 
 _IMPORT = (
     Step(
+        "Make a database: one ontology with its documents and their whole history.",
+        f"ontomesh db create {DATABASE} --description 'Python distributions of this environment'",
+        _says(f"created database {DATABASE}"),
+    ),
+    Step(
         "Who are you here, and does the kernel serve?",
         "ontomesh status",
-        _says("serving", "user:"),
+        _says("serving", "user:", DATABASE, "main"),
     ),
     Step(
         "Write the metadata of every installed Python distribution to a file, a JSON document a line.",
         "python -m ontomesh_local.distributions > distributions.ndjson\nwc -l distributions.ndjson",
         _collected,
-    ),
-    Step(
-        "Make a database.",
-        f"ontomesh db create {DATABASE} --description 'Python distributions of this environment'",
-        _says(f"created database {DATABASE}"),
     ),
     Step(
         "Give it an ontology: classes, links, keys and an enum. It is versioned like the data.",
@@ -151,7 +152,11 @@ _IMPORT = (
         _subject,
         lines=24,
     ),
-    Step("Something required and not installed is a document without a version.", "ontomesh get {missing}", _not_installed),
+    Step(
+        "{missing_for} requires {missing_name}, which is not installed here: a document without a version.",
+        "ontomesh get {missing}",
+        _not_installed,
+    ),
     Step("Read the history; every command speaks JSON, too.", "ontomesh log --json", _history),
 )
 
@@ -183,7 +188,7 @@ _BRANCH_AND_MERGE = (
     ),
     Step(
         "Settle each conflict, one by taking a side, one by a value of its own.",
-        f"ontomesh merge trial -m \"Take the trial's version\" \\\n"
+        f'ontomesh merge trial -m "Take the trial\'s version" \\\n'
         f"  --resolve '{SUBJECT}#version=theirs' --resolve '{SUBJECT}#summary:=\"Tried and patched\"'",
         _says("[main ", "Take the trial's version"),
     ),
@@ -193,25 +198,25 @@ _BRANCH_AND_MERGE = (
         _merge_commit,
         lines=20,
     ),
-    Step("The history now holds both lines.", "ontomesh log --oneline", _four_commits),
+    Step("The history now holds both lines.", "ontomesh log --oneline", _both_lines),
 )
 
 _PAST = (
     Step(
         "Read the past: one commit before the merge ...",
-        f"ontomesh get {SUBJECT} --ref main~1",
+        f"ontomesh get {SUBJECT} --ref main~1 | grep -e version -e summary",
         _says(f'"version": "{HOTFIX}"', "Patched here"),
         lines=6,
     ),
     Step(
         "... at the commit of the import ...",
-        f"ontomesh get {SUBJECT} --ref commit:{{import}}",
+        f"ontomesh get {SUBJECT} --ref commit:{{import}} | grep -e version -e summary",
         _says('"version": "{version}"'),
         lines=6,
     ),
     Step(
         "... and as it stood at a time.",
-        f"ontomesh get {SUBJECT} --ref main@{{time}}",
+        f"ontomesh get {SUBJECT} --ref main@{{time}} | grep -e version -e summary",
         _says('"version": "{version}"'),
         lines=6,
     ),
@@ -237,14 +242,14 @@ _GUARDS = (
     ),
     Step(
         "... and deleting what others link to.",
-        "ontomesh commit --delete Licence/MIT",
+        "ontomesh commit --delete Licence/MIT -m 'No more MIT'",
         _refused("STILL_REFERENCED", "Licence/MIT"),
         exit_code=3,
     ),
     Step(
         "Recompute every hash of the whole history.",
         "ontomesh verify",
-        _says("5 commits", "every hash matches"),
+        _says("6 commits and ", "every hash matches"),
     ),
     Step("Where things stand.", "ontomesh status", _says("serving", "main", "trial")),
 )

@@ -7,6 +7,7 @@ from ontomesh_data_kernel.domain.ontology.changes import (
     affected_classes,
     apply,
 )
+from ontomesh_data_kernel.domain.ontology.hints import near
 from ontomesh_data_kernel.domain.ontology.keys import MAX_ID_BYTES, id_fault, is_document_id
 from ontomesh_data_kernel.domain.ontology.model import (
     CONTEXT_ID,
@@ -23,7 +24,7 @@ from ontomesh_data_kernel.domain.ontology.model import (
 )
 from ontomesh_data_kernel.domain.ontology.ontology import EMPTY, MAX_SCHEMA_BYTES, Ontology, parse_schema
 from ontomesh_data_kernel.domain.ontology.parse import parse_schema_text
-from ontomesh_data_kernel.domain.ontology.validate import MAX_VIOLATIONS, Compiled, Prepared, near
+from ontomesh_data_kernel.domain.ontology.validate import MAX_VIOLATIONS, Compiled, Prepared
 
 __all__ = [
     "CONTEXT_ID",

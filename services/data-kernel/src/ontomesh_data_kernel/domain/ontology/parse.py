@@ -1,11 +1,11 @@
 """Reading one element of the schema language; whether elements fit together is `resolve`'s to say."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ontomesh_data_kernel.domain.canonical import encode_exactly, kind_of, parse_values
+from ontomesh_data_kernel.domain.ontology.hints import MAX_HINTS, near
 from ontomesh_data_kernel.domain.ontology.model import (
     MAX_NAME,
     ClassDef,
@@ -75,6 +75,9 @@ class ElementParser:
 
     def _refuse(self, field: str, description: str) -> None:
         self.violations.append(Violation(field, description))
+
+    def _hint(self, name: str, known: Collection[str]) -> str:
+        return near(name, known, 1) if len(self.violations) < MAX_HINTS else ""
 
     def _context(self, value: Mapping[str, Any], place: str) -> Context | None:
         texts: dict[str, str] = {}
@@ -196,8 +199,7 @@ class ElementParser:
             self._refuse(path, f"{name} is not supported")
             return None
         if name.startswith("@"):
-            near = get_close_matches(name, _CLASS_KEYS, 1)
-            self._refuse(path, f"is not part of a Class{f'; did you mean {near[0]}?' if near else ''}")
+            self._refuse(path, f"is not part of a Class{self._hint(name, _CLASS_KEYS)}")
             return None
         if fault := name_fault(name):
             self._refuse(path, fault)
@@ -236,8 +238,7 @@ class ElementParser:
             self._refuse(path, f"{range_} is not supported")
             return None
         if ":" in range_ and range_ not in SCALARS:
-            near = get_close_matches(range_, SCALARS, 1)
-            self._refuse(path, f"there is no type {range_!r}{f'; did you mean {near[0]}?' if near else ''}")
+            self._refuse(path, f"there is no type {range_!r}{self._hint(range_, SCALARS)}")
             return None
         return Property(name, family, range_)
 

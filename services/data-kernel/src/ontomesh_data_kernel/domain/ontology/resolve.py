@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from ontomesh_data_kernel.domain.ontology.hints import MAX_HINTS, near
 from ontomesh_data_kernel.domain.ontology.model import ClassDef, EnumDef, Family, KeyKind, Property
 from ontomesh_data_kernel.errors import Violation
 
 MAX_ANCESTORS = 64
 MAX_PROPERTIES = 100_000
 """Of all classes together, inherited ones counted for each: a short schema must not become a large ontology."""
-
-_MAX_HINTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +83,7 @@ class Resolver:
             self._refuse(name, declared.name, f"there is no class or enum {declared.range!r}{hint}")
 
     def _hint(self, name: str) -> str:
-        if len(self.violations) >= _MAX_HINTS:
-            return ""
-        near = get_close_matches(name, [*self._classes, *self._enums], 1)
-        return f"; did you mean {near[0]}?" if near else ""
+        return near(name, [*self._classes, *self._enums], 1) if len(self.violations) < MAX_HINTS else ""
 
     def _find_ancestors(self) -> None:
         done: set[str] = set()
@@ -151,8 +146,7 @@ class Resolver:
         for index, field in enumerate(cls.key.fields):
             declared = properties.get(field)
             if declared is None:
-                near = get_close_matches(field, properties, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
+                hint = near(field, properties, 1) if len(self.violations) < MAX_HINTS else ""
                 self._refuse(name, f"@key.@fields[{index}]", f"{name} has no property {field!r}{hint}")
             elif declared.family is not Family.REQUIRED:
                 family = declared.family.value

@@ -105,15 +105,21 @@ def _double(value: object) -> object:
 
 
 def _float(value: object) -> object:
-    number = _finite(value)
-    try:
-        single = struct.pack("<f", number)
-    except OverflowError:
-        raise wrong("is beyond the range of a single-precision float") from None
-    exact: float = struct.unpack("<f", single)[0]
+    single = _single(_finite(value))
+    if single is None:
+        raise wrong("is beyond the range of a single-precision float")
     # The fewest digits that read back as the same single: its exact double would show digits nobody wrote.
-    texts = (f"{exact:.{precision}g}" for precision in range(6, 10))
-    return double_fragment(next(float(text) for text in texts if struct.pack("<f", float(text)) == single))
+    texts = (f"{single:.{precision}g}" for precision in range(1, 10))
+    return double_fragment(next(float(text) for text in texts if _single(float(text)) == single))
+
+
+def _single(number: float) -> float | None:
+    """The nearest single-precision number; None if that is infinite."""
+    try:
+        rounded: float = struct.unpack("<f", struct.pack("<f", number))[0]
+    except OverflowError:
+        return None
+    return rounded
 
 
 def _matching(pattern: str, due: str) -> Check:

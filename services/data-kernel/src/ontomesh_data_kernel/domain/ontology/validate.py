@@ -3,13 +3,13 @@
 Every class is compiled once into one function per property; a document then costs one call per property.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import orjson
 
 from ontomesh_data_kernel.domain.canonical import document_hash, encode, kind_of
+from ontomesh_data_kernel.domain.ontology.hints import near
 from ontomesh_data_kernel.domain.ontology.keys import IdMaker, id_fault, id_maker, is_document_id
 from ontomesh_data_kernel.domain.ontology.model import MAX_NAME, Family, Property
 from ontomesh_data_kernel.domain.ontology.resolve import Hierarchy
@@ -72,8 +72,9 @@ class Compiled:
         canonical: dict[str, object] = {"@type": name}
         try:
             for key, value in body.items():
-                if value is not None and key not in _RESERVED:
-                    checked = checks[key](value)
+                if key not in _RESERVED:
+                    check = checks[key]
+                    checked = _ABSENT if value is None else check(value)
                     if checked is not _ABSENT:
                         canonical[key] = checked
         except (Fault, KeyError):
@@ -125,12 +126,6 @@ class Compiled:
         if name in self._known:
             return UnknownClass.at("@type", f"{name} is abstract: a document is of one of its subclasses")
         return UnknownClass.at("@type", f"there is no class {shown(name)}{near(name, self._classes)}")
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: those known that come nearest, or nothing."""
-    matches = get_close_matches(name[:200], known, 3)
-    return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
 
 def _violation(cls: _Class, body: Mapping[str, object]) -> SchemaViolation:
