@@ -69,6 +69,7 @@ class Child:
                 },
                 pass_fds=(lifeline_read, ready_write),
                 start_new_session=True,
+                umask=0o077,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log_descriptor,
                 stderr=log_descriptor,

@@ -1,6 +1,9 @@
 """What a person sees of a running stack. Coloured on a terminal only, and written out line by line."""
 
-from collections.abc import Iterable, Sequence
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ontomesh.cli.output import Output, Part
@@ -17,25 +20,27 @@ class Screen:
 
     def line(self, *parts: Part) -> None:
         """One line, written at once: somebody may be reading it through a pipe."""
-        self._out.line(*parts)
-        self._out.flush()
+        with _unread_is_fine():
+            self._out.line(*parts)
+            self._out.flush()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Part]]) -> None:
         """Rows under headings."""
-        self._out.table(columns, rows)
-        self._out.flush()
+        with _unread_is_fine():
+            self._out.table(columns, rows)
+            self._out.flush()
 
     def error(self, text: str, hints: Iterable[str] = ()) -> None:
         """What went wrong, on standard error, and what to do about it."""
-        self._out.note(("error: ", "bold red"), text)
+        self._note(("error: ", "bold red"), text)
         for hint in hints:
-            self._out.note("  ", hint)
+            self._note("  ", hint)
 
     def log_end(self, lines: Sequence[str], log: Path) -> None:
         """The end of a log, and where the rest is."""
-        self._out.note(f"  the last lines of {log}:" if lines else f"  its log is {log}; it holds nothing of this run")
+        self._note(f"  the last lines of {log}:" if lines else f"  its log is {log}; it holds nothing of this run")
         for text in lines:
-            self._out.note(("  | ", "dim"), text)
+            self._note(("  | ", "dim"), text)
 
     def addresses(self, services: Iterable[Running], data: dict[str, str], logs: dict[str, Path]) -> None:
         """A line for each service, then where each keeps what."""
@@ -73,5 +78,24 @@ class Screen:
         self.error(f"a stack already runs in {home} (process {stack.pid})")
         for service in stack.services:
             places = ", ".join(place for place in (service.grpc, service.http) if place)
-            self._out.note(f"  {service.name}  {places or 'starting'}")
-        self._out.note("  `ontomesh down` stops it; ONTOMESH_HOME names another folder for a second stack")
+            self._note(f"  {service.name}  {places or 'starting'}")
+        self._note("  `ontomesh down` stops it; ONTOMESH_HOME names another folder for a second stack")
+
+    def _note(self, *parts: Part) -> None:
+        with _unread_is_fine():
+            # Standard output first: the two may lead to the same place.
+            self._out.flush()
+            self._out.note(*parts)
+            sys.stderr.flush()
+
+
+@contextmanager
+def _unread_is_fine() -> Iterator[None]:
+    """Goes on in silence once the reader is gone: a pipe's other end may die of the Ctrl-C that stops the stack."""
+    try:
+        yield
+    except OSError:
+        silence = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(silence, stream.fileno())
+        os.close(silence)

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,7 +32,7 @@ class StopRequests:
     def _request(self) -> None:
         (self.insisted if self.asked.is_set() else self.asked).set()
 
-    async def unless_asked(self, work: Coroutine[Any, Any, Any]) -> bool:
+    async def unless_asked(self, work: Awaitable[Any]) -> bool:
         """Does the work and returns True, or cancels it when asked to stop and returns False; its errors pass."""
         task = asyncio.ensure_future(work)
         asked = asyncio.ensure_future(self.asked.wait())

@@ -57,22 +57,16 @@ async def _run(stack: Stack, stop: StopRequests) -> int:
             screen.addresses(stack.started.values(), data, {name: stack.home.log(name) for name in data})
             watching = asyncio.ensure_future(supervisor.watch())
             showing = asyncio.ensure_future(_show(stack))
-            asked = asyncio.ensure_future(stop.asked.wait())
             try:
-                await asyncio.wait({watching, asked}, return_when=asyncio.FIRST_COMPLETED)
-                if watching.done():
-                    watching.result()
+                # Watching never ends well, so this returns because somebody asked.
+                await stop.unless_asked(asyncio.gather(watching, showing))
                 screen.line()
                 screen.line("stopping; once more stops at once")
             finally:
-                for task in (watching, showing, asked):
+                for task in (watching, showing):
                     task.cancel()
-                await asyncio.gather(watching, showing, asked, return_exceptions=True)
-    except NotReady as fault:
-        screen.error(str(fault))
-        screen.log_end(fault.last_lines, stack.home.log(fault.service))
-        return EXIT_FAILED
-    except GaveUp as fault:
+                await asyncio.gather(watching, showing, return_exceptions=True)
+    except (NotReady, GaveUp) as fault:
         screen.error(str(fault))
         screen.log_end(fault.last_lines, stack.home.log(fault.service))
         return EXIT_FAILED

@@ -81,7 +81,7 @@ class Commits:
         """
         ontology = await self._ontologies.at(request.database, point)
         try:
-            precheck = await _off_loop(len(parsed), lambda: attempt.prepare(ontology))
+            precheck = await _off_loop(attempt.weight, lambda: attempt.prepare(ontology))
             if precheck.revalidation is not None:
                 await self._examine(point, precheck, precheck.revalidation)
         except KernelError as error:

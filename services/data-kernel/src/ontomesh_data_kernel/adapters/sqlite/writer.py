@@ -6,6 +6,7 @@ A transaction of many documents runs in the thread as a whole.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ontomesh_data_kernel.adapters.sqlite.connection import BUSY_MS, connect_writer, is_busy, refusal
-from ontomesh_data_kernel.errors import KernelError, StoreUnavailable
+from ontomesh_data_kernel.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -101,7 +104,10 @@ class Writer:
                     break
                 batch.append(member)
                 weight += member.weight
-            await self._transact([member for member in batch if not member.future.done()], weight <= INLINE_WEIGHT)
+            try:
+                await self._transact([member for member in batch if not member.future.done()], weight <= INLINE_WEIGHT)
+            except Exception:
+                logger.exception("a transaction failed in a way that the store has no answer for")
 
     async def _transact(self, batch: list[_Member], inline: bool) -> None:
         if not batch:
@@ -195,7 +201,7 @@ def _answer(member: _Member) -> None:
         return
     if member.error is None:
         member.future.set_result(member.outcome)
-    elif isinstance(member.error, KernelError | Exception):
+    elif isinstance(member.error, Exception):
         member.future.set_exception(member.error)
     else:
         member.future.cancel()
