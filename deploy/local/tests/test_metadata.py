@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from importlib.metadata import Distribution, PathDistribution
 from pathlib import Path
 
@@ -12,10 +11,10 @@ def fields(*lines: str, name: str = "Demo") -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     path = tmp_path / "demo-1.0.dist-info"
     path.mkdir()
-    yield path
+    return path
 
 
 def distribution(folder: Path) -> Distribution:
@@ -72,7 +71,8 @@ def test_an_egg_tells_its_requirements_in_a_file_of_their_own(tmp_path: Path) ->
     (egg / "PKG-INFO").write_text(fields())
     (egg / "requires.txt").write_text("anyio>=4\n\n[cli]\nrich\n")
     found = read(distribution(egg))
-    assert (found.requires, found.extras) == ({"anyio"}, {"rich"})
+    assert found.requires == {"anyio"}
+    assert found.extras == {"rich"}
 
 
 def test_authors_keep_their_letters_and_their_addresses() -> None:

@@ -22,6 +22,7 @@ class Point:
 
     commit: str
     branch: str
+    ontology_digest: str
     state: object
 
 
@@ -31,7 +32,6 @@ class Head:
 
     point: Point
     time: int
-    ontology_digest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class Commits:
         What it refuses is refused for good unless the request has an id: it may have been answered before, under
         another ontology, and then that answer stands.
         """
-        ontology = await self._ontologies.at(request.database, point)
+        ontology = await self._ontologies.at(point)
         try:
             precheck = await _off_loop(attempt.weight, lambda: attempt.prepare(ontology))
             if precheck.revalidation is not None:

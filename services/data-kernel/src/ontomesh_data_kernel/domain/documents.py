@@ -60,13 +60,13 @@ class Documents:
             point = await find_again(self._store, caller, database, ref, commit)
         else:
             point = await find(self._store, caller, database, ref)
-        classes = await self._classes(database, point, type, exact_type)
+        classes = await self._classes(point, type, exact_type)
         documents, more = await self._store.list_documents(point, classes, after, size, MAX_PAGE_BYTES)
         token = make_token(listing, point.commit, documents[-1].id) if more else ""
         return DocumentPage(tuple(documents), token, point.commit)
 
-    async def _classes(self, database: str, point: Point, type: str, exact: bool) -> Sequence[str]:
-        ontology = await self._ontologies.at(database, point)
+    async def _classes(self, point: Point, type: str, exact: bool) -> Sequence[str]:
+        ontology = await self._ontologies.at(point)
         if not type:
             return sorted(ontology.classes)
         if type not in ontology.classes:

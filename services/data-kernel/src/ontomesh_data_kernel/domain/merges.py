@@ -124,7 +124,7 @@ class Merges:
         examined: dict[str, Examined],
     ) -> Decision:
         if head.point.commit != plan.ours.commit:
-            if head.ontology_digest != plan.ours_ontology.digest:
+            if head.point.ontology_digest != plan.ours_ontology.digest:
                 raise _Moved
             yield from _catch_up(plan, revalidation, examined)
         if conflicts := plan.all_conflicts():
@@ -170,7 +170,7 @@ class Merges:
             theirs,
             (await self._store.describe(database, theirs)).time,
             bases,
-            await self._ontologies.at(database, ours),
+            await self._ontologies.at(ours),
             await self._store.read_ontology(ours),
             sides,
             resolutions,

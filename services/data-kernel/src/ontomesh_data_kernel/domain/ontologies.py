@@ -19,17 +19,16 @@ class OntologyCache:
         self._store = store
         self._known: OrderedDict[str, Ontology] = OrderedDict([(EMPTY.digest, EMPTY)])
 
-    async def at(self, database: str, point: Point) -> Ontology:
+    async def at(self, point: Point) -> Ontology:
         """The ontology at a point."""
-        commit = await self._store.describe(database, point)
-        known = self._known.get(commit.ontology_digest)
+        known = self._known.get(point.ontology_digest)
         if known is None:
             known = self.remember(Ontology.from_documents(await self._store.read_ontology(point)))
         return known
 
     def at_head(self, head: Head) -> Generator[Needs, Facts, Ontology]:
         """The ontology at the head, as part of a decision."""
-        known = self._known.get(head.ontology_digest)
+        known = self._known.get(head.point.ontology_digest)
         if known is None:
             facts = yield Needs(ontology=True)
             known = self.remember(Ontology.from_documents(facts.ontology))
@@ -53,5 +52,5 @@ class Ontologies:
     async def get(self, caller: Caller, database: str, ref: str) -> OntologyAt:
         """Return the ontology at a ref."""
         point = await find(self._store, caller, database, ref)
-        ontology = await self._cache.at(database, point)
+        ontology = await self._cache.at(point)
         return OntologyAt(ontology.to_json(), ontology.digest, point.commit)

@@ -78,7 +78,9 @@ def _entry(connection: sqlite3.Connection, lineages: Lineages, lineage: int, row
         merged = connection.execute(_HASH, (m_lineage, m_seq)).fetchone()
         parents.append(merged[0].hex() if merged else "")
     changes = _versions(connection, lineages, state, before)
-    return HistoryEntry(Point(commit.id, commit.branch, state), commit, tuple(parents), digest, changes)
+    return HistoryEntry(
+        Point(commit.id, commit.branch, commit.ontology_digest, state), commit, tuple(parents), digest, changes
+    )
 
 
 def _versions(

@@ -1,17 +1,19 @@
 """Finding databases, branches and commits."""
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ontomesh_data_kernel.adapters.sqlite.apply import COMMIT_FIELDS, commit_of
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
 from ontomesh_data_kernel.domain.model import Branch, Commit, Database
 from ontomesh_data_kernel.domain.refs import Ref
 from ontomesh_data_kernel.errors import AmbiguousRef, BranchNotFound, CommitNotFound, DatabaseNotFound
-from ontomesh_data_kernel.ports import Head, Point
+from ontomesh_data_kernel.ports import Point
 
 _BRANCH = """
-SELECT b.lineage, b.seq, b.head, d.id, b.own FROM database d JOIN branch b ON b.db = d.id WHERE d.name=? AND b.name=?
+SELECT b.lineage, b.seq, b.head, d.id, b.own, c.ts, c.ontology
+FROM database d JOIN branch b ON b.db = d.id JOIN commits c ON c.lineage = b.lineage AND c.seq = b.seq
+WHERE d.name=? AND b.name=?
 """
 _BRANCHES = """
 SELECT b.name, b.head, b.created, c.ts FROM branch b JOIN commits c ON c.lineage = b.lineage AND c.seq = b.seq
@@ -33,6 +35,12 @@ class BranchRow:
     head: bytes
     db: int
     own: int | None
+    time: int
+    ontology: bytes
+
+    def point(self, name: str) -> Point:
+        """The branch's head."""
+        return Point(self.head.hex(), name, self.ontology.hex(), self.state)
 
 
 def state_of(point: Point) -> State:
@@ -58,7 +66,7 @@ def find_branch(connection: sqlite3.Connection, database: str, name: str) -> Bra
     if row is None:
         find_database(connection, database)
         raise BranchNotFound.of(database, name)
-    return BranchRow((row[0], row[1]), row[2], row[3], row[4])
+    return BranchRow((row[0], row[1]), *row[2:])
 
 
 def read_branch(connection: sqlite3.Connection, database: str, name: str) -> Branch:
@@ -88,7 +96,7 @@ def read_commit(connection: sqlite3.Connection, state: State) -> Commit:
 def point_at(connection: sqlite3.Connection, state: State) -> Point:
     """Return the point at a state."""
     commit = read_commit(connection, state)
-    return Point(commit.id, commit.branch, state)
+    return Point(commit.id, commit.branch, commit.ontology_digest, state)
 
 
 def parent(connection: sqlite3.Connection, lineages: Lineages, point: Point) -> Point | None:
@@ -103,24 +111,18 @@ def merge_bases(connection: sqlite3.Connection, lineages: Lineages, ours: Point,
     return [point_at(connection, state) for state in sorted(states, reverse=True)]
 
 
-def head_of(connection: sqlite3.Connection, name: str, branch: BranchRow) -> Head:
-    """Return a branch's head as a decision is handed it."""
-    query = "SELECT ts, ontology FROM commits WHERE lineage=? AND seq=?"
-    ts, ontology = connection.execute(query, branch.state).fetchone()
-    return Head(Point(branch.head.hex(), name, branch.state), ts, ontology.hex())
-
-
 def resolve(connection: sqlite3.Connection, lineages: Lineages, database: str, ref: Ref) -> Point:
     """Find a ref's commit. Raises DatabaseNotFound, BranchNotFound, CommitNotFound, AmbiguousRef."""
     if ref.branch:
         branch = find_branch(connection, database, ref.branch)
         if not ref.ancestor and ref.time is None:
-            return Point(branch.head.hex(), ref.branch, branch.state)
+            return branch.point(ref.branch)
         state: State | None = branch.state
     else:
-        state, branch_name, commit = _by_id(connection, database, ref)
+        point = _by_id(connection, database, ref)
         if not ref.ancestor:
-            return Point(commit, branch_name, state)
+            return point
+        state = state_of(point)
     assert state is not None
     if ref.ancestor:
         state = lineages.back(connection, state, ref.ancestor)
@@ -128,22 +130,21 @@ def resolve(connection: sqlite3.Connection, lineages: Lineages, database: str, r
         state = _at_time(connection, lineages, state, ref.time)
     if state is None:
         raise CommitNotFound.of(database, ref.text, "its history does not reach back so far")
-    query = "SELECT hash, branch FROM commits WHERE lineage=? AND seq=?"
-    hash_, made_on = connection.execute(query, state).fetchone()
-    return Point(hash_.hex(), ref.branch or made_on, state)
+    found = point_at(connection, state)
+    return replace(found, branch=ref.branch or found.branch)
 
 
-def _by_id(connection: sqlite3.Connection, database: str, ref: Ref) -> tuple[State, str, str]:
+def _by_id(connection: sqlite3.Connection, database: str, ref: Ref) -> Point:
     db, _ = find_database(connection, database)
     low, high = bytes.fromhex(ref.commit.ljust(64, "0")), bytes.fromhex(ref.commit.ljust(64, "f"))
-    query = "SELECT lineage, seq, branch, hash FROM commits WHERE db=? AND hash BETWEEN ? AND ? LIMIT 2"
+    query = "SELECT lineage, seq, branch, hash, ontology FROM commits WHERE db=? AND hash BETWEEN ? AND ? LIMIT 2"
     rows = connection.execute(query, (db, low, high)).fetchall()
     if not rows:
         raise CommitNotFound.of(database, ref.text)
     if len(rows) > 1:
         raise AmbiguousRef.of(ref.text)
-    lineage, seq, branch, hash_ = rows[0]
-    return (lineage, seq), branch, hash_.hex()
+    lineage, seq, branch, hash_, ontology = rows[0]
+    return Point(hash_.hex(), branch, ontology.hex(), (lineage, seq))
 
 
 def _at_time(connection: sqlite3.Connection, lineages: Lineages, state: State, time: int) -> State | None:

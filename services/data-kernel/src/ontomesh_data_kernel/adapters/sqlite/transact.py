@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ontomesh_data_kernel.adapters.sqlite.apply import Applier, NodeIds, insert_commit
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
-from ontomesh_data_kernel.adapters.sqlite.locate import BranchRow, find_branch, find_database, head_of, state_of
+from ontomesh_data_kernel.adapters.sqlite.locate import BranchRow, find_branch, find_database, state_of
 from ontomesh_data_kernel.adapters.sqlite.reads import Reader
 from ontomesh_data_kernel.adapters.sqlite.writer import Transaction
 from ontomesh_data_kernel.domain.model import Branch, Commit, Database
@@ -150,7 +150,7 @@ class Transact:
         branch = find_branch(connection, database, name)
         if (reply := kept_reply(connection, branch.db, request, now)) is not None:
             return Stored(None, reply)
-        draft = self._decide(connection, branch, decide(head_of(connection, name, branch)))
+        draft = self._decide(connection, branch, decide(Head(branch.point(name), branch.time)))
         if dry_run:
             return Stored(draft, draft.reply)
         self._store(transaction, name, branch, draft)
