@@ -57,9 +57,15 @@ class Told:
             self._changed.notify_all()
 
 
-def stand_in(name: str, mode: str, **limits: float) -> Service:
-    command = (sys.executable, str(STAND_IN), mode)
-    return Service(name, name, command, (Port("gRPC", 0, "STAND_IN_PORT"),), **limits)
+def stand_in(name: str, mode: str, *, start_seconds: float = SECONDS, stop_seconds: float = SECONDS) -> Service:
+    return Service(
+        name,
+        name,
+        (sys.executable, str(STAND_IN), mode),
+        (Port("gRPC", 0, "STAND_IN_PORT"),),
+        start_seconds=start_seconds,
+        stop_seconds=stop_seconds,
+    )
 
 
 def quick() -> CrashLog:
