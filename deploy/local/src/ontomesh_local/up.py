@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 import sysconfig
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from ontomesh_local.supervisor import GaveUp
 EXIT_OK = 0
 EXIT_FAILED = 1
 DOWN_SECONDS = 60.0
+DOWN_POLL_SECONDS = 0.1
 
 _CLIENT_SETTINGS = ("ONTOMESH_ADDRESS", "ONTOMESH_TOKEN", "ONTOMESH_TOKEN_FILE", "ONTOMESH_BRANCH", "ONTOMESH_AUTHOR")
 """What would lead a tour's commands to another place."""
@@ -141,14 +143,27 @@ def down(settings: StackSettings, screen: Screen) -> int:
         return EXIT_OK
     try:
         process.terminate()
-        process.wait(DOWN_SECONDS)
+        ended = _ends(process)
     except psutil.NoSuchProcess:
-        pass
+        ended = True
     except psutil.AccessDenied:
         screen.error(f"the stack in {settings.home} (process {stack.pid}) is not yours to stop")
         return EXIT_FAILED
-    except psutil.TimeoutExpired:
+    if not ended:
         screen.error(f"the stack (process {stack.pid}) has not ended within {DOWN_SECONDS:g} s")
         return EXIT_FAILED
     screen.line(f"stopped the stack in {settings.home} (process {stack.pid})")
     return EXIT_OK
+
+
+def _ends(process: psutil.Process) -> bool:
+    """Whether the process ends in time. One that its parent has not buried yet has ended, too."""
+    deadline = time.monotonic() + DOWN_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            process.wait(DOWN_POLL_SECONDS)
+            return True
+        except psutil.TimeoutExpired:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return True
+    return False

@@ -43,7 +43,7 @@ async def serve_kernel(settings: KernelSettings) -> int:
             pipeline=pipeline,
             health=health,
             grpc_services=grpc_services(kernel),
-            http_app=create_http_app(kernel, pipeline, health),
+            http_app=create_http_app(kernel, pipeline, health, version(SERVICE)),
         )
 
 

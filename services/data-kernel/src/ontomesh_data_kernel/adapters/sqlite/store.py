@@ -264,6 +264,8 @@ async def open_store(path: Path, clock: Callable[[], int] = now_us) -> SqliteSto
     Raises connection.UnknownFormat for a file that this version does not know, and StoreUnavailable.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Its owner's alone, whatever the umask; SQLite gives the log beside it the same rights.
+    path.touch(mode=0o600)
     lineages = Lineages()
     try:
         return SqliteStore(path, Writer(path), lineages, clock)

@@ -1,4 +1,4 @@
-"""The HTTP door."""
+"""The HTTP door: the same domain calls as the gRPC door's, for trying things and for small clients."""
 
 from fastapi import FastAPI
 
@@ -6,8 +6,19 @@ from ontomesh_chassis.health import Health
 from ontomesh_chassis.http import create_app
 from ontomesh_chassis.stages import Pipeline
 from ontomesh_data_kernel.domain.kernel import Kernel
+from ontomesh_data_kernel.doors.http.commits import commit_routes, merge_routes
+from ontomesh_data_kernel.doors.http.databases import branch_routes, database_routes, ontology_routes
+from ontomesh_data_kernel.doors.http.documents import document_routes
+
+_DESCRIPTION = """
+Typed, linked documents in databases with branches, commits, diff and merge. Every read takes a ref, every write is a
+commit. Send the token as `Authorization: Bearer ...`; ids in addresses are percent-encoded once.
+"""
 
 
-def create_http_app(kernel: Kernel, pipeline: Pipeline, health: Health) -> FastAPI:
+def create_http_app(kernel: Kernel, pipeline: Pipeline, health: Health, version: str) -> FastAPI:
     """The HTTP door over a kernel."""
-    return create_app("Ontomesh data kernel", "0.1.0", pipeline=pipeline, health=health)
+    app = create_app("Ontomesh data kernel", version, pipeline=pipeline, health=health, description=_DESCRIPTION)
+    for routes in (database_routes, branch_routes, ontology_routes, document_routes, commit_routes, merge_routes):
+        app.include_router(routes(kernel))
+    return app

@@ -1,0 +1,158 @@
+"""Databases, branches and ontologies over HTTP."""
+
+from fastapi import APIRouter, Request, Response
+
+from ontomesh_data_kernel.domain.canonical import encode_exactly
+from ontomesh_data_kernel.domain.kernel import Kernel
+from ontomesh_data_kernel.domain.model import CommitRequest, OntologyEdit
+from ontomesh_data_kernel.doors.caller import caller_now
+from ontomesh_data_kernel.doors.http import answers
+from ontomesh_data_kernel.doors.http.parameters import (
+    Branch,
+    IfMatch,
+    Message,
+    PageSize,
+    PageToken,
+    Ref,
+    RequestId,
+    json_body,
+)
+from ontomesh_data_kernel.doors.http.reading import etag_of, read_members, read_value
+from ontomesh_data_kernel.errors import InvalidRequest
+
+_SCHEMA = [{"@type": "Class", "@id": "Person", "@key": {"@type": "Lexical", "@fields": ["name"]}, "name": "xsd:string"}]
+
+
+def database_routes(kernel: Kernel) -> APIRouter:
+    """Routes of databases."""
+    routes = APIRouter(prefix="/v1/databases", tags=["databases"])
+
+    @routes.get("", summary="The databases that you may read, by name")
+    async def list_databases(page_size: PageSize = 0, page_token: PageToken = "") -> Response:
+        page = await kernel.databases.list(caller_now(), page_size, page_token)
+        found = [answers.database(one) for one in page.databases]
+        return answers.answer({"databases": found, "next_page_token": page.next_page_token})
+
+    @routes.post(
+        "",
+        status_code=201,
+        summary="Create a database",
+        openapi_extra=json_body({"name": "catalog", "description": "What we run"}),
+    )
+    async def create_database(request: Request, request_id: RequestId = "") -> Response:
+        body = await read_members(request)
+        name, description = body.text("name"), body.text("description")
+        body.end()
+        made = await kernel.databases.create(caller_now(), name, description, request_id)
+        return answers.answer(answers.database(made), 201, {"Location": f"/v1/databases/{made.name}"})
+
+    @routes.get("/{database}", summary="A database")
+    async def get_database(database: str) -> Response:
+        found = await kernel.databases.get(caller_now(), database)
+        return answers.answer(answers.database(found), headers={"ETag": f'"{found.etag}"'})
+
+    @routes.patch(
+        "/{database}",
+        summary="Change a database's description",
+        openapi_extra=json_body({"description": "What we run"}),
+    )
+    async def update_database(database: str, request: Request, if_match: IfMatch = None) -> Response:
+        body = await read_members(request)
+        description = body.text("description")
+        body.end()
+        changed = await kernel.databases.update(caller_now(), database, description, etag_of(if_match))
+        return answers.answer(answers.database(changed), headers={"ETag": f'"{changed.etag}"'})
+
+    @routes.delete("/{database}", status_code=204, summary="Delete a database with all its history")
+    async def delete_database(database: str, if_match: IfMatch = None) -> Response:
+        await kernel.databases.delete(caller_now(), database, etag_of(if_match))
+        return Response(status_code=204)
+
+    return routes
+
+
+def branch_routes(kernel: Kernel) -> APIRouter:
+    """Routes of branches."""
+    routes = APIRouter(prefix="/v1/databases/{database}/branches", tags=["branches"])
+
+    @routes.get("", summary="The branches that you may read, by name")
+    async def list_branches(
+        database: str, prefix: str = "", page_size: PageSize = 0, page_token: PageToken = ""
+    ) -> Response:
+        page = await kernel.branches.list(caller_now(), database, prefix, page_size, page_token)
+        found = [answers.branch(one) for one in page.branches]
+        return answers.answer({"branches": found, "next_page_token": page.next_page_token})
+
+    @routes.post(
+        "",
+        status_code=201,
+        summary="Create a branch at a ref, or an empty one",
+        openapi_extra=json_body({"branch": "trial", "from": "main"}),
+    )
+    async def create_branch(database: str, request: Request, request_id: RequestId = "") -> Response:
+        body = await read_members(request)
+        branch, start, empty = body.text("branch"), body.text("from"), body.flag("empty")
+        body.end()
+        if empty and start:
+            raise InvalidRequest.at("empty", "an empty branch does not begin at a ref")
+        made = await kernel.branches.create(caller_now(), database, branch, start, empty, request_id)
+        location = f"/v1/databases/{database}/branches/{made.name}"
+        return answers.answer(answers.branch(made), 201, {"Location": location})
+
+    @routes.get("/{branch:path}", summary="A branch")
+    async def get_branch(database: str, branch: str) -> Response:
+        found = await kernel.branches.get(caller_now(), database, branch)
+        return answers.answer(answers.branch(found), headers={"ETag": f'"{found.head}"'})
+
+    @routes.delete("/{branch:path}", status_code=204, summary="Delete a branch's name; its commits stay")
+    async def delete_branch(database: str, branch: str, if_match: IfMatch = None) -> Response:
+        await kernel.branches.delete(caller_now(), database, branch, etag_of(if_match))
+        return Response(status_code=204)
+
+    return routes
+
+
+def ontology_routes(kernel: Kernel) -> APIRouter:
+    """Routes of the ontology."""
+    routes = APIRouter(prefix="/v1/databases/{database}/ontology", tags=["ontology"])
+
+    @routes.get("", summary="The ontology at a ref")
+    async def get_ontology(database: str, ref: Ref = "") -> Response:
+        found = await kernel.ontologies.get(caller_now(), database, ref)
+        value = {"schema": answers.raw(found.schema), "digest": found.digest, "commit": found.commit}
+        return answers.answer(value, headers={"ETag": f'"{found.digest}"', answers.COMMIT_HEADER: found.commit})
+
+    async def commit(database: str, edit: OntologyEdit, branch: str, message: str, request_id: str) -> Response:
+        made = await kernel.commits.create(
+            caller_now(),
+            CommitRequest(database, branch, ontology=edit, message=message, request_id=request_id),
+        )
+        return answers.answer(answers.committed(made), headers={answers.COMMIT_HEADER: made.commit.id})
+
+    @routes.put("", summary="Commit this as the whole ontology", openapi_extra=json_body(_SCHEMA))
+    async def replace_ontology(
+        database: str,
+        request: Request,
+        branch: Branch = "",
+        message: Message = "",
+        if_match: IfMatch = None,
+        request_id: RequestId = "",
+    ) -> Response:
+        schema = encode_exactly(await read_value(request))
+        edit = OntologyEdit(schema, replace=True, expected_digest=etag_of(if_match))
+        return await commit(database, edit, branch, message, request_id)
+
+    @routes.patch("", summary="Commit these elements into the ontology", openapi_extra=json_body(_SCHEMA))
+    async def upsert_ontology(
+        database: str,
+        request: Request,
+        branch: Branch = "",
+        message: Message = "",
+        if_match: IfMatch = None,
+        request_id: RequestId = "",
+    ) -> Response:
+        schema = encode_exactly(await read_value(request))
+        edit = OntologyEdit(schema, expected_digest=etag_of(if_match))
+        return await commit(database, edit, branch, message, request_id)
+
+    return routes

@@ -1,0 +1,156 @@
+"""Documents over HTTP: each write is a commit of one operation."""
+
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+
+from ontomesh_data_kernel.domain.canonical import encode_exactly
+from ontomesh_data_kernel.domain.kernel import Kernel
+from ontomesh_data_kernel.domain.model import (
+    CommitRequest,
+    Committed,
+    Delete,
+    Insert,
+    Operation,
+    Put,
+    Replace,
+    Update,
+)
+from ontomesh_data_kernel.doors.caller import caller_now
+from ontomesh_data_kernel.doors.http import answers
+from ontomesh_data_kernel.doors.http.parameters import (
+    Branch,
+    IfMatch,
+    IfNoneMatch,
+    Message,
+    PageSize,
+    PageToken,
+    Ref,
+    RequestId,
+    json_body,
+)
+from ontomesh_data_kernel.doors.http.reading import etag_of, read_members, read_value
+from ontomesh_data_kernel.errors import InvalidDocumentId
+
+_PERSON = {"@type": "Person", "name": "ada"}
+
+
+def document_routes(kernel: Kernel) -> APIRouter:
+    """Routes of documents."""
+    routes = APIRouter(prefix="/v1/databases/{database}", tags=["documents"])
+
+    async def commit(database: str, operation: Operation, branch: str, message: str, request_id: str) -> Committed:
+        request = CommitRequest(database, branch, (operation,), message=message, request_id=request_id)
+        return await kernel.commits.create(caller_now(), request)
+
+    def written(made: Committed, status: int = 200, location: str = "") -> Response:
+        result = made.results[0]
+        headers = {answers.COMMIT_HEADER: made.commit.id}
+        if result.etag:
+            headers["ETag"] = f'"{result.etag}"'
+        if location:
+            headers["Location"] = f"{location}/{quote(result.id)}"
+        value = {"id": result.id, "etag": result.etag, "commit": answers.commit(made.commit)}
+        return answers.answer(value, status, headers)
+
+    @routes.get("/documents", summary="The documents of a class with its subclasses, or of all, by id")
+    async def list_documents(
+        database: str,
+        ref: Ref = "",
+        type: str = "",
+        exact_type: bool = False,
+        page_size: PageSize = 0,
+        page_token: PageToken = "",
+    ) -> Response:
+        page = await kernel.documents.list(caller_now(), database, ref, type, exact_type, page_size, page_token)
+        found = [answers.document(one) for one in page.documents]
+        return answers.answer({"documents": found, "next_page_token": page.next_page_token, "commit": page.commit})
+
+    @routes.post(
+        "/documents", status_code=201, summary="Insert a document", openapi_extra=json_body(_PERSON, "The document.")
+    )
+    async def insert_document(
+        database: str, request: Request, branch: Branch = "", message: Message = "", request_id: RequestId = ""
+    ) -> Response:
+        operation = Insert(encode_exactly(await read_value(request)))
+        made = await commit(database, operation, branch, message, request_id)
+        return written(made, 201, f"/v1/databases/{database}/documents")
+
+    @routes.post(
+        "/documents:batchGet",
+        summary="Several documents of one commit",
+        openapi_extra=json_body({"ids": ["Person/ada"], "ref": "main"}),
+    )
+    async def batch_get_documents(database: str, request: Request) -> Response:
+        body = await read_members(request)
+        ids, ref = body.texts("ids"), body.text("ref")
+        body.end()
+        batch = await kernel.documents.batch_get(caller_now(), database, ref, ids)
+        found = [answers.document(one) for one in batch.documents]
+        return answers.answer({"documents": found, "missing_ids": batch.missing, "commit": batch.commit})
+
+    @routes.get("/documents/{id:path}", summary="A document's body, exactly as stored")
+    async def get_document(database: str, id: str, ref: Ref = "", if_none_match: IfNoneMatch = None) -> Response:
+        found = await kernel.documents.get(caller_now(), database, ref, id)
+        headers = {"ETag": f'"{found.document.etag}"', answers.COMMIT_HEADER: found.commit}
+        if if_none_match is not None and etag_of(if_none_match) == found.document.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(found.document.body, 200, headers, "application/json")
+
+    @routes.put(
+        "/documents/{id:path}",
+        summary="Put a document: If-Match replaces just that version, If-None-Match: * only inserts",
+        openapi_extra=json_body(_PERSON, "The whole document."),
+    )
+    async def put_document(
+        database: str,
+        id: str,
+        request: Request,
+        branch: Branch = "",
+        message: Message = "",
+        if_match: IfMatch = None,
+        if_none_match: IfNoneMatch = None,
+        request_id: RequestId = "",
+    ) -> Response:
+        value = await read_value(request)
+        if isinstance(value, dict) and value.setdefault("@id", id) != id:
+            description = f"is {value['@id']!r} where the address names {id!r}"
+            raise InvalidDocumentId.at("@id", description, given=str(value["@id"]), expected=id)
+        body = encode_exactly(value)
+        operation: Operation = Put(body)
+        if if_none_match is not None and if_none_match.strip() == "*":
+            operation = Insert(body)
+        elif if_match is not None:
+            operation = Replace(body, "" if if_match.strip() == "*" else etag_of(if_match))
+        return written(await commit(database, operation, branch, message, request_id))
+
+    @routes.patch(
+        "/documents/{id:path}",
+        summary="Change a document by a JSON merge patch",
+        openapi_extra=json_body({"name": "Ada"}, media_type="application/merge-patch+json"),
+    )
+    async def patch_document(
+        database: str,
+        id: str,
+        request: Request,
+        branch: Branch = "",
+        message: Message = "",
+        if_match: IfMatch = None,
+        request_id: RequestId = "",
+    ) -> Response:
+        patch = encode_exactly(await read_value(request))
+        operation = Update(id, patch, None, etag_of(if_match))
+        return written(await commit(database, operation, branch, message, request_id))
+
+    @routes.delete("/documents/{id:path}", summary="Delete a document that nothing links to")
+    async def delete_document(
+        database: str,
+        id: str,
+        branch: Branch = "",
+        message: Message = "",
+        if_match: IfMatch = None,
+        request_id: RequestId = "",
+    ) -> Response:
+        return written(await commit(database, Delete(id, etag_of(if_match)), branch, message, request_id))
+
+    return routes
