@@ -29,7 +29,7 @@ from ontomesh_data_kernel.domain.model import (
 )
 from ontomesh_data_kernel.domain.ontologies import OntologyCache
 from ontomesh_data_kernel.domain.operations import Parsed, parse_operations
-from ontomesh_data_kernel.domain.paging import make_token, read_token
+from ontomesh_data_kernel.domain.paging import make_token, read_number, read_token
 from ontomesh_data_kernel.domain.refs import parse_ref
 from ontomesh_data_kernel.domain.verifying import verify
 from ontomesh_data_kernel.errors import InvalidRequest, KernelError
@@ -116,7 +116,7 @@ class Commits:
         if page_token:
             start, time, last = read_token(listing, page_token, 3)
             point = await find_again(self._store, caller, database, ref, start)
-            after = (int(time), last)
+            after = (read_number(time), last)
         else:
             point = await find(self._store, caller, database, ref)
         commits = await self._store.log(point, first_parent, after, size + 1)
@@ -138,7 +138,8 @@ def record_of(
     name = writable(caller, database, branch)
     check_text("message", message, MAX_MESSAGE_BYTES)
     check_metadata(metadata)
-    named = caller.author_of(check_text("author", author, MAX_AUTHOR_BYTES), database, name)
+    asked = check_text("author", author or caller.author, MAX_AUTHOR_BYTES)
+    named = caller.author_of(asked, database, name)
     return Record(name, named, caller.principal, message, metadata, caller.trace_id)
 
 

@@ -22,7 +22,7 @@ from ontomesh_data_kernel.domain.model import (
     MergeSide,
 )
 from ontomesh_data_kernel.domain.ontologies import OntologyCache
-from ontomesh_data_kernel.domain.paging import make_token, read_token
+from ontomesh_data_kernel.domain.paging import make_token, read_number, read_token
 from ontomesh_data_kernel.domain.refs import parse_ref
 from ontomesh_data_kernel.errors import (
     DanglingLink,
@@ -85,7 +85,7 @@ class Merges:
     ) -> MergeResult:
         ours = await self._store.resolve(request.database, parse_ref(record.branch))
         plan = await self._plan(request.database, ours, theirs, resolutions)
-        if plan is None and key is None:
+        if plan is None and key is None and request.expected_head in ("", ours.commit):
             return _up_to_date(ours, theirs)
         examined: dict[str, Examined] = {}
         revalidation = plan.revalidation() if plan is not None and not plan.conflicts else None
@@ -199,7 +199,7 @@ class Merges:
         skip = 0
         if page_token:
             mine, other, position = read_token(listing, page_token, 3)
-            skip = int(position)
+            skip = read_number(position)
             our_point = await find_again(self._store, caller, database, ours, mine, "ours")
             their_point = await find_again(self._store, caller, database, theirs, other, "theirs")
         else:

@@ -8,12 +8,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from ontomesh_data_kernel.domain import model
-from ontomesh_data_kernel.domain.canonical import encode_exactly
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.doors.caller import caller_now
 from ontomesh_data_kernel.doors.http import answers
 from ontomesh_data_kernel.doors.http.parameters import PageSize, PageToken, Ref, RequestId, json_body
-from ontomesh_data_kernel.doors.http.reading import Members, read_members
+from ontomesh_data_kernel.doors.http.reading import Members, as_sent, read_members
 from ontomesh_data_kernel.errors import InvalidRequest
 
 _COMMIT = {
@@ -229,7 +228,7 @@ def _chosen(members: Members, place: str) -> bytes:
     if not members.has("value"):
         raise InvalidRequest.at(place, "has a side or a value")
     value: Any = members.take("value")
-    return encode_exactly(value)
+    return as_sent(value)
 
 
 def _side(text: str, field: str) -> model.MergeSide:

@@ -2,7 +2,6 @@
 
 from fastapi import APIRouter, Request, Response
 
-from ontomesh_data_kernel.domain.canonical import encode_exactly
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.domain.model import CommitRequest, OntologyEdit
 from ontomesh_data_kernel.doors.caller import caller_now
@@ -17,7 +16,7 @@ from ontomesh_data_kernel.doors.http.parameters import (
     RequestId,
     json_body,
 )
-from ontomesh_data_kernel.doors.http.reading import etag_of, read_members, read_value
+from ontomesh_data_kernel.doors.http.reading import as_sent, etag_of, read_members, read_value
 from ontomesh_data_kernel.errors import InvalidRequest
 
 _SCHEMA = [{"@type": "Class", "@id": "Person", "@key": {"@type": "Lexical", "@fields": ["name"]}, "name": "xsd:string"}]
@@ -138,7 +137,7 @@ def ontology_routes(kernel: Kernel) -> APIRouter:
         if_match: IfMatch = None,
         request_id: RequestId = "",
     ) -> Response:
-        schema = encode_exactly(await read_value(request))
+        schema = as_sent(await read_value(request))
         edit = OntologyEdit(schema, replace=True, expected_digest=etag_of(if_match))
         return await commit(database, edit, branch, message, request_id)
 
@@ -151,7 +150,7 @@ def ontology_routes(kernel: Kernel) -> APIRouter:
         if_match: IfMatch = None,
         request_id: RequestId = "",
     ) -> Response:
-        schema = encode_exactly(await read_value(request))
+        schema = as_sent(await read_value(request))
         edit = OntologyEdit(schema, expected_digest=etag_of(if_match))
         return await commit(database, edit, branch, message, request_id)
 

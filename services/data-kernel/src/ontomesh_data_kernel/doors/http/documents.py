@@ -4,7 +4,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
-from ontomesh_data_kernel.domain.canonical import encode_exactly
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.domain.model import (
     CommitRequest,
@@ -29,8 +28,8 @@ from ontomesh_data_kernel.doors.http.parameters import (
     RequestId,
     json_body,
 )
-from ontomesh_data_kernel.doors.http.reading import etag_of, read_members, read_value
-from ontomesh_data_kernel.errors import InvalidDocumentId
+from ontomesh_data_kernel.doors.http.reading import as_sent, etag_of, located, read_members, read_value
+from ontomesh_data_kernel.errors import InvalidDocumentId, KernelError
 
 _PERSON = {"@type": "Person", "name": "ada"}
 
@@ -41,7 +40,10 @@ def document_routes(kernel: Kernel) -> APIRouter:
 
     async def commit(database: str, operation: Operation, branch: str, message: str, request_id: str) -> Committed:
         request = CommitRequest(database, branch, (operation,), message=message, request_id=request_id)
-        return await kernel.commits.create(caller_now(), request)
+        try:
+            return await kernel.commits.create(caller_now(), request)
+        except KernelError as error:
+            raise located(error) from None
 
     def written(made: Committed, status: int = 200, location: str = "") -> Response:
         result = made.results[0]
@@ -72,7 +74,7 @@ def document_routes(kernel: Kernel) -> APIRouter:
     async def insert_document(
         database: str, request: Request, branch: Branch = "", message: Message = "", request_id: RequestId = ""
     ) -> Response:
-        operation = Insert(encode_exactly(await read_value(request)))
+        operation = Insert(as_sent(await read_value(request)))
         made = await commit(database, operation, branch, message, request_id)
         return written(made, 201, f"/v1/databases/{database}/documents")
 
@@ -116,12 +118,12 @@ def document_routes(kernel: Kernel) -> APIRouter:
         if isinstance(value, dict) and value.setdefault("@id", id) != id:
             description = f"is {value['@id']!r} where the address names {id!r}"
             raise InvalidDocumentId.at("@id", description, given=str(value["@id"]), expected=id)
-        body = encode_exactly(value)
+        body = as_sent(value)
         operation: Operation = Put(body)
         if if_none_match is not None and if_none_match.strip() == "*":
             operation = Insert(body)
         elif if_match is not None:
-            operation = Replace(body, "" if if_match.strip() == "*" else etag_of(if_match))
+            operation = Replace(body, etag_of(if_match))
         return written(await commit(database, operation, branch, message, request_id))
 
     @routes.patch(
@@ -138,7 +140,7 @@ def document_routes(kernel: Kernel) -> APIRouter:
         if_match: IfMatch = None,
         request_id: RequestId = "",
     ) -> Response:
-        patch = encode_exactly(await read_value(request))
+        patch = as_sent(await read_value(request))
         operation = Update(id, patch, None, etag_of(if_match))
         return written(await commit(database, operation, branch, message, request_id))
 

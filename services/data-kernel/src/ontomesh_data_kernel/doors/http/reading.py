@@ -1,22 +1,42 @@
 """Reading requests: JSON with all its digits, and members that are what they should be."""
 
 import re
+from decimal import Decimal
 from typing import Any, TypeVar
 
+import orjson
 from fastapi import Request
 
-from ontomesh_data_kernel.domain.canonical import encode_exactly, kind_of, parse_body, parse_value
+from ontomesh_data_kernel.domain.canonical import kind_of, parse_body, parse_value
 from ontomesh_data_kernel.domain.limits import MAX_COMMIT_BYTES
-from ontomesh_data_kernel.errors import InvalidRequest
+from ontomesh_data_kernel.errors import InvalidRequest, KernelError, Violation
 
 T = TypeVar("T")
 
+_OPERATION = re.compile(r"operations\[0\]\.[a-z]+(?P<content>\.body|\.patch)?(?:\.|(?=:|$|\s))")
 _QUOTED = re.compile(r'\s*(?:W/)?"([^"]*)"\s*')
 
 
 async def read_value(request: Request) -> Any:
     """The request's body as any JSON value, numbers exact."""
     return parse_value(await request.body(), limit=2 * MAX_COMMIT_BYTES, field="body")
+
+
+def as_sent(value: object) -> bytes:
+    """A value that was read, as JSON again. Its numbers stay as the caller wrote them: 1.0 is no integer, and what is
+    too long for the kernel is the domain's to refuse.
+    """
+    return orjson.dumps(_sent(value))
+
+
+def _sent(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _sent(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_sent(part) for part in value]
+    if isinstance(value, Decimal) or type(value) is int:
+        return orjson.Fragment(str(value))
+    return value
 
 
 async def read_members(request: Request) -> "Members":
@@ -65,7 +85,7 @@ class Members:
         """A value as JSON, with all its digits. Raises InvalidRequest where it is absent."""
         if name not in self._members:
             raise InvalidRequest.at(self.at(name), "is required")
-        return encode_exactly(self.take(name))
+        return as_sent(self.take(name))
 
     def has(self, name: str) -> bool:
         """Whether the member is there and not null."""
@@ -86,8 +106,25 @@ class Members:
 
 
 def etag_of(header: str | None) -> str:
-    """The etag of an If-Match header; empty where there is none."""
-    if header is None:
+    """The etag of an If-Match header; empty where there is none, or where any will do (`*`)."""
+    if header is None or header.strip() == "*":
         return ""
     quoted = _QUOTED.fullmatch(header)
     return quoted.group(1) if quoted else header.strip()
+
+
+def located(error: KernelError) -> KernelError:
+    """A refusal of a commit's one operation, its fields as the caller of a document's route sent them: the document's
+    properties by name, else `body`, `id` or `etag`.
+    """
+    if any(_OPERATION.match(violation.field) for violation in error.violations):
+        violations = [Violation(_own(violation.field), violation.description) for violation in error.violations]
+        return type(error)(_OPERATION.sub("", error.message, count=1), violations, error.metadata)
+    return error
+
+
+def _own(field: str) -> str:
+    place = _OPERATION.match(field)
+    if place is None:
+        return field
+    return field[place.end() :] or ("body" if place["content"] else "id")

@@ -1,0 +1,89 @@
+"""A kernel in this process, and callers that may do everything or what a test says."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ontomesh_data_kernel.adapters.sqlite import open_store
+from ontomesh_data_kernel.domain.caller import Caller
+from ontomesh_data_kernel.domain.identity import system_clock
+from ontomesh_data_kernel.domain.kernel import Kernel
+from ontomesh_data_kernel.domain.model import CommitRequest, Committed, OntologyEdit, Operation
+
+EFFORT = int(os.environ.get("ONTOMESH_TEST_EFFORT", "1"))
+"""How much more the randomised tests try than by default."""
+
+
+class Everything:
+    """May do everything."""
+
+    def allows(self, right: str, database: str, branch: str | None = None) -> bool:
+        return True
+
+    def allows_any(self, right: str, database: str) -> bool:
+        return True
+
+
+class Only:
+    """May do what a function of (right, database, branch) says."""
+
+    def __init__(self, rule: Callable[[str, str, str | None], bool]) -> None:
+        self._rule = rule
+
+    def allows(self, right: str, database: str, branch: str | None = None) -> bool:
+        return self._rule(right, database, branch)
+
+    def allows_any(self, right: str, database: str) -> bool:
+        return self._rule(right, database, "")
+
+
+ANA = Caller("user:ana", "0af7651916cd43dd8448eb211c80319c", Everything())
+DB = "d"
+
+
+async def open_kernel(path: Path, clock: Callable[[], int] = system_clock) -> Kernel:
+    """A kernel over a file."""
+    return Kernel(await open_store(path, clock), clock)
+
+
+def body(document: Mapping[str, Any]) -> bytes:
+    """A document as it is sent."""
+    return orjson.dumps(document)
+
+
+def schema_edit(*elements: Mapping[str, Any], replace: bool = False, remove: tuple[str, ...] = ()) -> OntologyEdit:
+    """A change of the ontology."""
+    return OntologyEdit(orjson.dumps(elements) if elements else b"", replace, remove)
+
+
+async def commit(kernel: Kernel, *operations: Operation, branch: str = "main", **rest: Any) -> Committed:
+    """Commit operations as ana."""
+    return await kernel.commits.create(ANA, CommitRequest(DB, branch, operations, **rest))
+
+
+async def new_database(kernel: Kernel, *schema: Mapping[str, Any]) -> Committed:
+    """Make the database with an ontology."""
+    await kernel.databases.create(ANA, DB, "", "")
+    return await commit(kernel, ontology=schema_edit(*schema))
+
+
+async def documents(kernel: Kernel, ref: str = "main", type: str = "") -> dict[str, Any]:
+    """All documents at a ref."""
+    found: dict[str, Any] = {}
+    token = ""
+    while True:
+        page = await kernel.documents.list(ANA, DB, ref, type, False, 7, token)
+        for one in page.documents:
+            assert one.id > max(found, default=""), "a listing is in order of ids, each once"
+            found[one.id] = orjson.loads(one.body)
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+async def head(kernel: Kernel, branch: str = "main") -> str:
+    """The id of a branch's head."""
+    return (await kernel.branches.get(ANA, DB, branch)).head
