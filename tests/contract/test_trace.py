@@ -132,17 +132,26 @@ async def test_the_spans_of_a_get_a_commit_and_a_merge_form_exactly_this_chain(t
         merged = await catalog.merge("side")
         assert merged.commit is not None
         # What a merge reads: the common ancestor, what theirs changed since, those documents at each of the three
-        # (one question each), and for its time the record of theirs; then it commits.
-        reads = ("merge bases", "diff", "get", "get", "get", "get commit")
-        tree = await scene.tree(merged.commit.trace_id, 3 + len(reads))
-        assert tree[:2] == (f"{KERNEL}.MergeService/Merge", "CLIENT")
-        assert tree == chain("MergeService/Merge", *reads, "get ontology", "commit")
+        # (one question each), for its time the record of theirs, and our ontology; then it commits.
+        store = ("merge bases", "diff", "get", "get", "get", "get commit", "get ontology", "commit")
+        assert await scene.tree(merged.commit.trace_id, 2 + len(store)) == chain("MergeService/Merge", *store)
 
         with tracer.start_as_current_span("the application's own") as own:
             await catalog.get("Person/ada")
         tree = await scene.tree(f"{own.get_span_context().trace_id:032x}", 4)
         assert tree == ("the application's own", "INTERNAL", (chain("DocumentService/GetDocument", "get"),))
         assert scene.collector.services == {"client", "ontomesh-data-kernel"}
+
+
+async def test_the_first_commit_of_a_kernel_reads_the_ontology_that_the_next_ones_know(tmp_path: Path) -> None:
+    async with traced(tmp_path) as scene:
+        await people(scene.mesh)
+    async with traced(tmp_path) as scene:
+        catalog = scene.mesh.database("catalog")
+        for name, store in (("bob", ("get ontology", "commit")), ("cy", ("commit",))):
+            made = await catalog.insert(person(name))
+            tree = await scene.tree(made.commit.trace_id, 2 + len(store))
+            assert tree == chain("CommitService/CreateCommit", *store)
 
 
 async def test_a_refused_call_has_its_spans_and_says_their_trace_id(tmp_path: Path) -> None:

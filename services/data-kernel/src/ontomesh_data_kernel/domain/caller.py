@@ -1,5 +1,6 @@
 """Who calls, and what that principal may do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,11 +19,16 @@ class Rights(Protocol):
         ...
 
 
+def _unnoted(author: str, database: str, branch: str) -> None:
+    """Who keeps no account of acting for others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An authenticated principal (`user:ana`, `service:relay`) with what its call carries along.
 
-    `author` and `branch` are the defaults that the call's metadata names; a request's own fields win.
+    `author` and `branch` are the defaults that the call's metadata names; a request's own fields win. `on_acting` is
+    told for whom (author, database, branch) the principal acts when it may.
     """
 
     principal: str
@@ -30,6 +36,7 @@ class Caller:
     rights: Rights
     author: str = ""
     branch: str = ""
+    on_acting: Callable[[str, str, str], None] = _unnoted
 
     def require(self, right: str, database: str, branch: str | None = None) -> None:
         """Raise PermissionDenied unless the right holds there."""
@@ -47,6 +54,8 @@ class Caller:
         Raises ForgedAuthor.
         """
         author = asked or self.author or self.principal
-        if author != self.principal and not self.rights.allows("act", database, branch):
-            raise ForgedAuthor.of(self.principal, author, database, branch)
+        if author != self.principal:
+            if not self.rights.allows("act", database, branch):
+                raise ForgedAuthor.of(self.principal, author, database, branch)
+            self.on_acting(author, database, branch)
         return author
