@@ -198,8 +198,9 @@ class StillReferenced(KernelError):
     @classmethod
     def of(cls, id: str, referrers: Iterable[str]) -> Self:
         """These documents (the first of them) link to it."""
-        names = ", ".join(referrers)
-        return cls(f"{id!r} is still linked to by {names}", (), {"id": id, "referrers": names})
+        first = list(referrers)
+        shown = ", ".join(first[:3]) + (" and others" if len(first) > 3 else "")
+        return cls(f"{id!r} is still linked to by {shown}", (), {"id": id, "referrers": ", ".join(first)})
 
 
 class DocumentAlreadyExists(KernelError):

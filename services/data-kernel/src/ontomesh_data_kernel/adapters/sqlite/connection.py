@@ -17,11 +17,17 @@ class UnknownFormat(Exception):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a connection that may wander between threads, one at a time, in autocommit mode."""
+    """Open a connection that may wander between threads, one at a time, in autocommit mode. Raises UnknownFormat."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-    connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-    connection.execute("PRAGMA cache_size=-8000")
-    connection.execute("PRAGMA temp_store=MEMORY")
+    try:
+        connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        connection.execute("PRAGMA cache_size=-8000")
+        connection.execute("PRAGMA temp_store=MEMORY")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise UnknownFormat(f"{path} is no SQLite database") from None
+        raise
     return connection
 
 
@@ -38,11 +44,6 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             _create(connection)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-            raise UnknownFormat(f"{path} is no SQLite database") from None
-        raise
     except BaseException:
         connection.close()
         raise
