@@ -61,9 +61,14 @@ class Client:
 
     async def put(self, database: str, bodies: Sequence[bytes], branch: str = "main") -> None:
         """Commit documents."""
-        operations = [commit_pb2.Operation(put=commit_pb2.PutOperation(body=body)) for body in bodies]
-        request = commit_service_pb2.CreateCommitRequest(database=database, branch=branch, operations=operations)
-        await self.commits.CreateCommit(request, metadata=self.metadata)
+        await self.commits.CreateCommit(_put_request(database, bodies, branch), metadata=self.metadata)
+
+
+def _put_request(
+    database: str, bodies: Sequence[bytes], branch: str = "main"
+) -> commit_service_pb2.CreateCommitRequest:
+    operations = [commit_pb2.Operation(put=commit_pb2.PutOperation(body=body)) for body in bodies]
+    return commit_service_pb2.CreateCommitRequest(database=database, branch=branch, operations=operations)
 
 
 async def measure(report: Report, parts: Sequence[str]) -> None:
@@ -158,12 +163,10 @@ def _bare_commits(path: Path, seconds: float) -> float:
 
 async def _commit(report: Report, client: Client) -> None:
     await client.database("commit")
-    made = 0
+    requests = iter([_put_request("commit", [corpus.body_of_size(f"package-{number}")]) for number in range(100_000)])
 
     async def commit(number: int) -> None:
-        nonlocal made
-        made += 1
-        await client.put("commit", [corpus.body_of_size(f"package-{made}")])
+        await client.commits.CreateCommit(next(requests), metadata=client.metadata)
 
     await run_for(commit, 1)
     bare_file = client.kernel.home / "bare.db"

@@ -28,7 +28,7 @@ from ontomesh_data_kernel.domain.model import (
     VerifyProgress,
 )
 from ontomesh_data_kernel.domain.ontologies import OntologyCache
-from ontomesh_data_kernel.domain.operations import Parsed, parse_operations
+from ontomesh_data_kernel.domain.operations import parse_operations
 from ontomesh_data_kernel.domain.paging import make_token, read_number, read_token
 from ontomesh_data_kernel.domain.refs import parse_ref
 from ontomesh_data_kernel.domain.verifying import verify
@@ -59,8 +59,7 @@ class Commits:
             raise InvalidRequest.at("operations", "a commit has operations, an ontology change or both")
         parsed = await _off_loop(len(request.operations), lambda: parse_operations(request.operations))
         attempt = Attempt(request, record, parsed, self._ontologies, self._clock, self._draw_id)
-        point = await self._store.resolve(request.database, parse_ref(record.branch))
-        await self._precheck(request, attempt, point, parsed)
+        await self._precheck(request, attempt)
         stored = await self._store.commit(
             request.database,
             record.branch,
@@ -73,12 +72,21 @@ class Commits:
             self._store, request.database, stored.reply, stored.draft.commit if stored.draft else None
         )
 
-    async def _precheck(self, request: CommitRequest, attempt: Attempt, point: Point, parsed: list[Parsed]) -> None:
-        """Do at the branch's present head what can be done before the transaction.
+    async def _precheck(self, request: CommitRequest, attempt: Attempt) -> None:
+        """Do what can be done before the transaction, under the ontology that the head is likely to have.
 
         What it refuses is refused for good unless the request has an id: it may have been answered before, under
         another ontology, and then that answer stands.
         """
+        guess = self._ontologies.last(request.database, attempt.branch) if request.ontology is None else None
+        if guess is not None:
+            try:
+                attempt.precheck = await _off_loop(attempt.weight, lambda: attempt.prepare(guess))
+            except KernelError:
+                pass  # perhaps another ontology is in force by now: the store is asked
+            else:
+                return
+        point = await self._store.resolve(request.database, parse_ref(attempt.branch))
         ontology = await self._ontologies.at(point)
         try:
             precheck = await _off_loop(attempt.weight, lambda: attempt.prepare(ontology))

@@ -89,6 +89,11 @@ class Attempt:
         self.precheck: Precheck | None = None
 
     @property
+    def branch(self) -> str:
+        """The branch to commit on."""
+        return self._record.branch
+
+    @property
     def weight(self) -> int:
         """About how many documents the transaction concerns."""
         revalidates = self._request.ontology is not None
@@ -108,6 +113,7 @@ class Attempt:
         if request.expected_head and request.expected_head != head.point.commit:
             raise StaleHead.of(self._record.branch, head.point.commit, request.expected_head)
         base = yield from self._ontologies.at_head(head)
+        self._ontologies.met(request.database, self._record.branch, base)
         precheck = self.precheck
         if precheck is None or precheck.base.digest != base.digest:
             precheck = self.prepare(base)

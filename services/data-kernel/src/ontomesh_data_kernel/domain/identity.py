@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from hashlib import blake2b
 
 from ontomesh_data_kernel.domain.canonical import encode
@@ -36,7 +35,19 @@ def commit_id(commit: Commit, changes: Iterable[tuple[str, str | None]]) -> str:
 
 def identified(commit: Commit, changes: list[tuple[str, str | None]]) -> Commit:
     """The commit with its id and its number of changes."""
-    return replace(commit, id=commit_id(commit, changes), change_count=len(changes))
+    return Commit(
+        commit_id(commit, changes),
+        commit.parents,
+        commit.branch,
+        commit.author,
+        commit.committer,
+        commit.message,
+        commit.time,
+        commit.metadata,
+        commit.trace_id,
+        commit.ontology_digest,
+        len(changes),
+    )
 
 
 def request_key(principal: str, request_id: str, *asked: object) -> RequestKey | None:

@@ -10,6 +10,7 @@ from ontomesh_data_kernel.domain.ontology import EMPTY, Ontology
 from ontomesh_data_kernel.ports import Facts, Head, Needs, Point, Store
 
 _REMEMBERED = 64
+_BRANCHES = 4_096
 
 
 class OntologyCache:
@@ -18,6 +19,17 @@ class OntologyCache:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: OrderedDict[str, Ontology] = OrderedDict([(EMPTY.digest, EMPTY)])
+        self._last: dict[tuple[str, str], Ontology] = {}
+
+    def last(self, database: str, branch: str) -> Ontology | None:
+        """The ontology that a commit on the branch last met here: a good guess, no more."""
+        return self._last.get((database, branch))
+
+    def met(self, database: str, branch: str, ontology: Ontology) -> None:
+        """Note the ontology at a branch's head."""
+        if len(self._last) >= _BRANCHES:
+            self._last.clear()
+        self._last[database, branch] = ontology
 
     async def at(self, point: Point) -> Ontology:
         """The ontology at a point."""

@@ -11,6 +11,9 @@ from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
 from ontomesh_data_kernel.domain.model import Document
 from ontomesh_data_kernel.ports import Change, Version
 
+_FEW = 4
+"""So many lookups are cheaper one by one than as a JSON array that SQLite takes apart."""
+
 ONTOLOGY_CLASS = "@schema"
 TYPE_TAG, LINK_TAG = b"T", b"L"
 
@@ -18,7 +21,9 @@ _READ = """
 SELECT d.hash, d.body FROM node n JOIN doc d ON d.doc = n.id
 WHERE n.iri=? AND d.lineage=? AND d.seq<=? ORDER BY d.seq DESC LIMIT 1
 """
+_NODE = "SELECT id FROM node WHERE iri=?"
 _NODES = "SELECT n.iri, n.id FROM json_each(?) j CROSS JOIN node n ON n.iri = j.value"
+_VERSION = "SELECT hash, body FROM doc WHERE lineage=? AND doc=? AND seq<=? ORDER BY seq DESC LIMIT 1"
 _NEWEST = """
 SELECT j.value, d.hash, {body} FROM json_each(?1) j CROSS JOIN doc d ON d.lineage=?2 AND d.doc=j.value AND d.seq=
     (SELECT max(seq) FROM doc WHERE lineage=?2 AND doc=j.value AND seq<=?3)
@@ -53,6 +58,9 @@ def type_value(iri: str) -> bytes:
 
 def find_nodes(connection: sqlite3.Connection, iris: Collection[str]) -> dict[str, int]:
     """Return the nodes of those ids that have one."""
+    if len(iris) <= _FEW:
+        rows = ((iri, connection.execute(_NODE, (iri,)).fetchone()) for iri in iris)
+        return {iri: row[0] for iri, row in rows if row is not None}
     return dict(connection.execute(_NODES, (json.dumps(list(iris)),)))
 
 
@@ -82,8 +90,14 @@ class Reader:
         for lineage, seq in self.lineages.chain(self.connection, state):
             if not missing:
                 break
-            for node, hash_, body in self.connection.execute(query, (json.dumps(missing), lineage, seq)):
-                found[node] = (lineage, hash_, body)
+            if len(missing) <= _FEW:
+                for node in missing:
+                    row = self.connection.execute(_VERSION, (lineage, node, seq)).fetchone()
+                    if row is not None:
+                        found[node] = (lineage, row[0], row[1])
+            else:
+                for node, hash_, body in self.connection.execute(query, (json.dumps(missing), lineage, seq)):
+                    found[node] = (lineage, hash_, body)
             missing = [node for node in missing if node not in found]
         return found
 

@@ -263,11 +263,15 @@ async def open_store(path: Path, clock: Callable[[], int] = now_us) -> SqliteSto
 
     Raises connection.UnknownFormat for a file that this version does not know, and StoreUnavailable.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Its owner's alone, whatever the umask; SQLite gives the log beside it the same rights.
-    path.touch(mode=0o600)
+    _create_private(path)
     lineages = Lineages()
     try:
         return SqliteStore(path, Writer(path), lineages, clock)
     except sqlite3.Error as error:
         raise refusal(error) from error
+
+
+def _create_private(path: Path) -> None:
+    """Make the file its owner's alone, whatever the umask; SQLite gives the log beside it the same rights."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)

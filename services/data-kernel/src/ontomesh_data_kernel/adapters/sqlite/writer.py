@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 INLINE_WEIGHT = 96
 BATCH_WEIGHT = 4_096
+MAX_GATHERING_TURNS = 32
 
 
 @dataclass(slots=True)
@@ -93,6 +94,7 @@ class Writer:
             last = None
             if first is None:
                 return
+            await self._gather()
             batch, weight = [first], first.weight
             while weight < BATCH_WEIGHT and not self._queue.empty():
                 member = self._queue.get_nowait()
@@ -108,6 +110,15 @@ class Writer:
                 await self._transact([member for member in batch if not member.future.done()], weight <= INLINE_WEIGHT)
             except Exception:
                 logger.exception("a transaction failed in a way that the store has no answer for")
+
+    async def _gather(self) -> None:
+        """Let those who are about to submit do so, as long as each turn of the loop brings some: a sync serves many."""
+        waiting = -1
+        for _ in range(MAX_GATHERING_TURNS):
+            if self._queue.qsize() == waiting:
+                return
+            waiting = self._queue.qsize()
+            await asyncio.sleep(0)
 
     async def _transact(self, batch: list[_Member], inline: bool) -> None:
         if not batch:
