@@ -188,17 +188,22 @@ def create_commit(database: str, *operations: Json, ontology: Json | None = None
     )
     if ontology is not None:
         body["ontology"] = ontology
-        modes = {"upsert": "MODE_UPSERT", "replace": "MODE_REPLACE"}
         request.ontology.CopyFrom(
             ontology_pb2.OntologyChange(
                 schema=spliced(ontology["schema"]) if "schema" in ontology else b"",
-                mode=modes.get(ontology.get("mode", "upsert")),
+                mode=_MODES[ontology.get("mode", "upsert")],
                 remove=ontology.get("remove", ()),
                 expected_digest=ontology.get("expected_digest", ""),
             )
         )
     http = HttpCall("POST", f"{database_path(database)}/commits", {}, spliced(body))
     return Call("CommitService/CreateCommit", request, http)
+
+
+_MODES = {
+    "upsert": ontology_pb2.OntologyChange.MODE_UPSERT,
+    "replace": ontology_pb2.OntologyChange.MODE_REPLACE,
+}
 
 
 def insert(body: Json | bytes) -> Json:
@@ -277,7 +282,7 @@ def merge(database: str, source: str, branch: str = "", resolutions: Sequence[Js
         source=source,
         branch=branch,
         resolutions=[_resolution(one) for one in resolutions],
-        **{name: _SIDES[value] if name == "strategy" else value for name, value in rest.items()},
+        **rest,
     )
     http = HttpCall("POST", f"{database_path(database)}/merges", {}, spliced(body))
     return Call("MergeService/Merge", request, http)

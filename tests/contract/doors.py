@@ -103,11 +103,11 @@ class Doors:
 
 
 def _of_grpc(error: aio.AioRpcError) -> Refusal:
-    trailers = dict(error.trailing_metadata() or ())  # type: ignore[arg-type]  # pairs, which its stub does not say
+    trailers = dict(error.trailing_metadata() or ())
     details = trailers.get("grpc-status-details-bin")
     if details is None:
         return Refusal(error.code(), "", (), error.details() or "", {}, "")
-    status = status_pb2.Status.FromString(bytes(details))  # type: ignore[arg-type]  # a key that ends with -bin has bytes
+    status = status_pb2.Status.FromString(bytes(details))
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     for detail in status.details:
         assert detail.Unpack(info) or detail.Unpack(bad) or detail.Unpack(retry)

@@ -16,7 +16,8 @@ from ontomesh_chassis import errors as chassis_errors
 from ontomesh_data_kernel.doors.errors import TABLE
 from tests.contract import calls
 from tests.contract.doors import DoorName, Doors, doors_of
-from tests.contract.refusals import Row, rows
+from tests.contract.refusals.row import Row
+from tests.contract.refusals.table import rows
 from tests.contract.serving import serving
 from tests.contract.world import World, build
 

@@ -133,7 +133,7 @@ def _tokens(kernel: Serving) -> dict[str, str]:
         "forged signature": mint(stranger | {"kid": key["kid"]}, OWNER),
         "cut": kernel.token()[:-20],
         "garbage": "garbage",
-        "unsigned": jwt.encode({"sub": "ana", "kind": "user", "aud": "ontomesh", "exp": 4_000_000_000}, None, "none"),
+        "unsigned": jwt.encode({"sub": "ana", "kind": "user", "aud": "ontomesh", "exp": 4_000_000_000}, "", "none"),
         "symmetric": jwt.encode(
             {"sub": "ana", "kind": "user", "aud": "ontomesh", "exp": 4_000_000_000},
             key["x"] * 2,

@@ -94,5 +94,5 @@ def test_the_service_config_throttles_retries_and_balances_load() -> None:
     config = json.loads(service_config(retries=True))
     assert config["loadBalancingConfig"] == [{"round_robin": {}}]
     assert config["retryThrottling"]["maxTokens"] > 0
-    assert config["methodConfig"][0]["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert config["methodConfig"][0]["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED"]
     assert "methodConfig" not in json.loads(service_config(retries=False))

@@ -62,9 +62,10 @@ def open_channel(
 def service_config(*, retries: bool) -> str:
     """gRPC's service config: round robin, and for calls that may be repeated up to three more tries.
 
-    A write may be repeated since it always carries a request id. Only UNAVAILABLE is retried. After some fifty
-    failures that successes have not made up for, retries stop (`retryThrottling`): a server that is down is not
-    to be pressed.
+    A write may be repeated since it always carries a request id. Retried are UNAVAILABLE, and CANCELLED: gRPC answers
+    so to a call that reaches a server just as it stops (the client's own cancelling is never retried). After some
+    fifty failures that successes have not made up for, retries stop (`retryThrottling`): a server that is down is
+    not to be pressed.
     """
     config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
     if retries:
@@ -76,7 +77,7 @@ def service_config(*, retries: bool) -> str:
                     "initialBackoff": "0.1s",
                     "maxBackoff": "2s",
                     "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
+                    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             },
             {"name": [{"service": f"ontomesh.kernel.v1.{service}", "method": method} for service, method in _ONCE]},

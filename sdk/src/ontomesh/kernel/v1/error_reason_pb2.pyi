@@ -145,7 +145,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CORRUPT: _ErrorReason.ValueType  # 82
     """[DATA_LOSS] A stored value does not match its hash. Metadata: `commit` or `id`."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 83
-    """[UNAVAILABLE] The kernel is shutting down; another replica, or a retry, will serve."""
+    """[UNAVAILABLE] The kernel is shutting down; another replica, or a retry, will serve. A call that finds the doors
+    closed already gets the bare code without a reason.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call was refused. It travels as `google.rpc.ErrorInfo.reason`,
@@ -276,5 +278,7 @@ ERROR_REASON_STORE_FULL: ErrorReason.ValueType  # 81
 ERROR_REASON_CORRUPT: ErrorReason.ValueType  # 82
 """[DATA_LOSS] A stored value does not match its hash. Metadata: `commit` or `id`."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 83
-"""[UNAVAILABLE] The kernel is shutting down; another replica, or a retry, will serve."""
+"""[UNAVAILABLE] The kernel is shutting down; another replica, or a retry, will serve. A call that finds the doors
+closed already gets the bare code without a reason.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,0 +1,100 @@
+"""Changes of the ontology."""
+
+from collections.abc import Iterator
+
+from tests.contract.calls import (
+    create_commit,
+)
+from tests.contract.refusals.row import Row, schema_of
+from tests.contract.world import BEING, DB, MOOD, NOTE, PERSON, flawed
+
+
+def schemas() -> Iterator[Row]:
+    def refused(name: str, element: object, *at: str) -> Row:
+        return Row(
+            f"schema: {name}", "INVALID_SCHEMA", schema_of(element), tuple(f"ontology.schema[0]{part}" for part in at)
+        )
+
+    yield refused("a string", "Person", "")
+    yield refused("no @type", {"@id": "A"}, ".@type")
+    yield refused("unknown @type", {"@type": "Klass", "@id": "A"}, ".@type")
+    yield refused("a tagged union", {"@type": "TaggedUnion", "@id": "A"}, ".@type")
+    yield refused("no name", {"@type": "Class"}, ".@id")
+    yield refused("malformed name", {"@type": "Class", "@id": "a b"}, ".@id")
+    yield refused("unknown scalar", {"@type": "Class", "@id": "A", "p": "xsd:strin"}, ".p")
+    yield refused("unknown range", {"@type": "Class", "@id": "A", "p": "Persn"}, ".p")
+    yield refused(
+        "unknown family", {"@type": "Class", "@id": "A", "p": {"@type": "Bag", "@class": "Person"}}, ".p.@type"
+    )
+    yield refused("no range", {"@type": "Class", "@id": "A", "p": {"@type": "Set"}}, ".p.@class")
+    yield refused("unknown parent", {"@type": "Class", "@id": "A", "@inherits": "Persn"}, ".@inherits")
+    yield refused("an enum as parent", {"@type": "Class", "@id": "A", "@inherits": "Mood"}, ".@inherits")
+    yield refused("its own parent", {"@type": "Class", "@id": "A", "@inherits": "A"}, ".@inherits")
+    yield refused(
+        "key of an unknown property",
+        {"@type": "Class", "@id": "A", "@key": {"@type": "Lexical", "@fields": ["p"]}},
+        ".@key.@fields[0]",
+    )
+    yield refused(
+        "key without properties", {"@type": "Class", "@id": "A", "@key": {"@type": "Lexical"}}, ".@key.@fields"
+    )
+    yield refused("unknown key", {"@type": "Class", "@id": "A", "@key": {"@type": "Serial"}}, ".@key.@type")
+    yield refused("empty enum", {"@type": "Enum", "@id": "A", "@value": []}, ".@value")
+    yield refused("enum with a value twice", {"@type": "Enum", "@id": "A", "@value": ["a", "a"]}, ".@value[1]")
+    yield refused("a subdocument", {"@type": "Class", "@id": "A", "@subdocument": []}, ".@subdocument")
+    yield refused("two faults", {"@type": "Class", "@id": "A", "p": 1, "q": "xsd:no"}, ".p", ".q")
+    yield Row("schema: a class twice", "INVALID_SCHEMA", schema_of(NOTE, NOTE), ("ontology.schema[1].@id",))
+    yield Row("schema: removes what is unknown", "INVALID_SCHEMA", schema_of(remove=["Persn"]), ("ontology.remove[0]",))
+    yield Row(
+        "schema: removes what is linked to",
+        "INVALID_SCHEMA",
+        schema_of(remove=["Mood"]),
+        ("ontology.@schema/Person.mood",),
+    )
+    yield Row(
+        "schema: replaces and removes",
+        "INVALID_SCHEMA",
+        schema_of(BEING, mode="replace", remove=["Note"]),
+        ("ontology.remove",),
+    )
+    yield Row(
+        "schema: not JSON",
+        "MALFORMED_BODY",
+        lambda _: create_commit(DB, ontology={"schema": b"[{"}),
+        ("ontology.schema",),
+        ("body",),
+    )
+    yield Row(
+        "schema: a key twice",
+        "MALFORMED_BODY",
+        lambda _: create_commit(DB, ontology={"schema": b'[{"@id":"A","@id":"B"}]'}),
+        ("ontology.schema",),
+        ("body",),
+    )
+    yield Row(
+        "schema: not UTF-8",
+        "MALFORMED_BODY",
+        lambda _: create_commit(DB, ontology={"schema": b'[{"@id":"\xff"}]'}),
+        ("ontology.schema",),
+        ("body",),
+    )
+    broken = "SCHEMA_VIOLATED_BY_DATA"
+    yield Row(
+        "schema: a new required property",
+        broken,
+        schema_of(flawed(NOTE, lang="xsd:string")),
+        ("Note/one.lang",),
+        metadata=lambda w: {"violations": "1"},
+    )
+    yield Row("schema: a narrower type", broken, schema_of(flawed(NOTE, text="xsd:integer")), ("Note/one.text",))
+    yield Row("schema: fewer values", "EMPTY_COMMIT", schema_of(MOOD))
+    yield Row("schema: a class with documents goes", broken, schema_of(remove=["Note"]), ("Note/one.@type",))
+    yield Row("schema: another key", broken, schema_of(flawed(NOTE, _key={"@type": "ValueHash"})), ("Note/one",))
+    yield Row("schema: abstract with documents", broken, schema_of(flawed(NOTE, _abstract=[])), ("Note/one.@type",))
+    yield Row(
+        "schema: an optional becomes required",
+        broken,
+        schema_of(flawed(PERSON, age="xsd:integer")),
+        ("Person/bob.age", "Person/cy.age"),
+        metadata=lambda w: {"violations": "2"},
+    )

@@ -1,0 +1,19 @@
+"""The table of bad input: what each call is refused with."""
+
+from tests.contract.refusals.bodies import bodies
+from tests.contract.refusals.documents import documents
+from tests.contract.refusals.identity import identity
+from tests.contract.refusals.merges import merges
+from tests.contract.refusals.names import names
+from tests.contract.refusals.pages import pages
+from tests.contract.refusals.refs import refs
+from tests.contract.refusals.routes import routes
+from tests.contract.refusals.row import Row
+from tests.contract.refusals.schemas import schemas
+from tests.contract.refusals.writes import writes
+
+
+def rows() -> list[Row]:
+    """The whole table."""
+    parts = (names, refs, bodies, documents, routes, writes, schemas, merges, pages, identity)
+    return [row for part in parts for row in part()]
