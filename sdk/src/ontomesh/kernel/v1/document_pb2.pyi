@@ -23,7 +23,8 @@ class Document(_message.Message):
     Its body is JSON in UTF-8 in the canonical form that the kernel stores and hashes: keys sorted by
     code point, no white space, Sets sorted and free of doubles, decimals exact, empty Sets and nulls
     left out. It always holds `@id` and `@type`. Links are strings `Class/key`. A client that parses
-    numbers as doubles loses the digits of long decimals and integers; the bytes do not.
+    numbers as doubles loses the digits of long decimals and integers; the bytes do not. A number has at most 1,000 digits
+    before and after its point; objects and arrays nest at most 64 deep.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

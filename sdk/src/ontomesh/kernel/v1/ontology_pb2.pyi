@@ -23,6 +23,18 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class Ontology(_message.Message):
     """Ontology is the schema that the documents of one commit obey. It is versioned with them: an old
     commit is read under its own ontology.
+
+    Served now: `@context`; Class with `@inherits` (several parents), `@abstract`, `@key` (Lexical, Hash, ValueHash,
+    Random), `@documentation`, `@metadata`; Enum; properties that are required, Optional, List or Set of a scalar
+    `xsd:` type, an enum, or a link to a class. Every other construct of the language is refused with INVALID_SCHEMA,
+    which names it; none is ignored.
+
+    Names of classes, enums and properties have at most 128 characters: letters, digits, `_` and `-`, beginning with a
+    letter or `_`. A class has at most 64 ancestors, and all classes together, inherited ones counted, at most 100,000
+    properties.
+
+    A Lexical key's id is the class, a slash and the key properties' values, percent-encoded and joined by `+`; a Hash
+    key's is the class, a slash and the SHA-256 of that text, hexadecimal.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
