@@ -158,8 +158,8 @@ async def test_a_refused_call_has_its_spans_and_says_their_trace_id(tmp_path: Pa
     async with traced(tmp_path) as scene:
         with pytest.raises(DatabaseNotFound) as missing:
             await scene.mesh.database("void").get("Person/ada")
-        tree = await scene.tree(missing.value.trace_id, 2)
-        assert tree == chain("DocumentService/GetDocument")
+        tree = await scene.tree(missing.value.trace_id, 3)
+        assert tree == chain("DocumentService/GetDocument", "sqlite get")
         server = next(span for span in scene.collector.spans if span.kind == Span.SPAN_KIND_SERVER)
         attributes = {each.key: each.value.string_value for each in server.attributes}
         assert attributes["error.type"] == "DATABASE_NOT_FOUND"

@@ -232,6 +232,10 @@ class Store(Protocol):
         """Return a document, or None if it does not exist there."""
         ...
 
+    async def read_at(self, database: str, ref: Ref, id: str) -> tuple[Point, Version | None]:
+        """Find a ref's commit and read a document there, in one step where the store can. Raises as `resolve`."""
+        ...
+
     async def read_many(self, point: Point, ids: Collection[str]) -> Mapping[str, Version]:
         """Return those of the documents that exist."""
         ...

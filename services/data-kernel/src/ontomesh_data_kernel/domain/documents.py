@@ -10,7 +10,7 @@ from ontomesh_data_kernel.domain.limits import (
     check_document_id,
     page_size,
 )
-from ontomesh_data_kernel.domain.locating import find, find_again
+from ontomesh_data_kernel.domain.locating import find, find_again, readable
 from ontomesh_data_kernel.domain.model import Document, DocumentAt, DocumentBatch, DocumentPage
 from ontomesh_data_kernel.domain.ontologies import OntologyCache
 from ontomesh_data_kernel.domain.ontology import near
@@ -28,8 +28,11 @@ class Documents:
 
     async def get(self, caller: Caller, database: str, ref: str, id: str) -> DocumentAt:
         """Return one document."""
-        point = await find(self._store, caller, database, ref)
-        version = await self._store.read(point, check_document_id("id", id))
+        check_document_id("id", id)
+        parsed = readable(caller, database, ref)
+        point, version = await self._store.read_at(database, parsed, id)
+        if not parsed.branch:
+            caller.require("read", database, point.branch)
         if version is None:
             raise DocumentNotFound.of(id, point.commit)
         return DocumentAt(Document(id, version.body, version.etag), point.commit)

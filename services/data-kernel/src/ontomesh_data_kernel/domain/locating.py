@@ -2,22 +2,32 @@
 
 from ontomesh_data_kernel.domain.caller import Caller
 from ontomesh_data_kernel.domain.model import ResolvedRef
-from ontomesh_data_kernel.domain.refs import DEFAULT_BRANCH, check_branch, check_database, parse_ref
+from ontomesh_data_kernel.domain.refs import DEFAULT_BRANCH, Ref, check_branch, check_database, parse_ref
 from ontomesh_data_kernel.errors import CommitNotFound, InvalidPageToken, InvalidRef
 from ontomesh_data_kernel.ports import Point, Store
 
 
 async def find(store: Store, caller: Caller, database: str, ref: str, field: str = "ref") -> Point:
     """Resolve a ref for reading. Raises InvalidRef, PermissionDenied and what `Store.resolve` raises."""
+    parsed = readable(caller, database, ref, field)
+    point = await store.resolve(database, parsed)
+    if not parsed.branch:
+        caller.require("read", database, point.branch)
+    return point
+
+
+def readable(caller: Caller, database: str, ref: str, field: str = "ref") -> Ref:
+    """The ref that a caller means to read. Raises InvalidRef, PermissionDenied.
+
+    A ref without a branch is of a commit: the branch that it was made on is yet to be checked.
+    """
     check_database(database)
     parsed = parse_ref(ref or caller.branch or DEFAULT_BRANCH, field)
     if parsed.branch:
         caller.require("read", database, parsed.branch)
-        return await store.resolve(database, parsed)
-    caller.require_any("read", database)
-    point = await store.resolve(database, parsed)
-    caller.require("read", database, point.branch)
-    return point
+    else:
+        caller.require_any("read", database)
+    return parsed
 
 
 async def find_again(store: Store, caller: Caller, database: str, ref: str, commit: str, field: str = "ref") -> Point:

@@ -31,6 +31,11 @@ class Ref:
     ancestor: int = 0
     time: int | None = None
 
+    @property
+    def is_branch(self) -> bool:
+        """Whether it is a branch's name and nothing more: its head."""
+        return bool(self.branch) and not self.ancestor and self.time is None
+
 
 @lru_cache(maxsize=4096)
 def parse_ref(text: str, field: str = "ref") -> Ref:

@@ -11,6 +11,9 @@ from ontomesh_data_kernel.adapters.sqlite.writer import Transaction
 from ontomesh_data_kernel.domain.model import Commit
 from ontomesh_data_kernel.ports import Draft, Indexed, Write
 
+_FEW = 4
+_UPSERT_NODE = "INSERT INTO node (iri) VALUES (?) ON CONFLICT (iri) DO UPDATE SET iri=excluded.iri RETURNING id"
+
 Entry = tuple[int, bytes]
 
 
@@ -25,14 +28,16 @@ class NodeIds:
     def of(self, transaction: Transaction, iris: Collection[str]) -> dict[str, int]:
         """Return the nodes of ids, making those that have none."""
         found = {iri: node for iri in iris if (node := transaction.nodes.get(iri) or self._nodes.get(iri))}
-        if len(found) < len(iris):
-            known = find_nodes(transaction.connection, [iri for iri in iris if iri not in found])
-            transaction.nodes.update(known)
-            found.update(known)
-        if fresh := [iri for iri in iris if iri not in found]:
-            made = self._make(transaction, fresh)
-            transaction.nodes.update(made)
-            found.update(made)
+        unknown = [iri for iri in iris if iri not in found]
+        if len(unknown) <= _FEW:
+            for iri in unknown:
+                found[iri] = transaction.nodes[iri] = transaction.connection.execute(_UPSERT_NODE, (iri,)).fetchone()[0]
+                transaction.next_node = None
+        elif unknown:
+            known = find_nodes(transaction.connection, unknown)
+            made = self._make(transaction, [iri for iri in unknown if iri not in known])
+            transaction.nodes.update(known | made)
+            found.update(known | made)
         return found
 
     def _make(self, transaction: Transaction, iris: list[str]) -> dict[str, int]:

@@ -8,12 +8,18 @@ from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
 from ontomesh_data_kernel.domain.model import Branch, Commit, Database
 from ontomesh_data_kernel.domain.refs import Ref
 from ontomesh_data_kernel.errors import AmbiguousRef, BranchNotFound, CommitNotFound, DatabaseNotFound
-from ontomesh_data_kernel.ports import Point
+from ontomesh_data_kernel.ports import Point, Version
 
 _BRANCH = """
 SELECT b.lineage, b.seq, b.head, d.id, b.own, c.ts, c.ontology
 FROM database d JOIN branch b ON b.db = d.id JOIN commits c ON c.lineage = b.lineage AND c.seq = b.seq
 WHERE d.name=? AND b.name=?
+"""
+_READ_AT_HEAD = """
+SELECT b.lineage, b.seq, b.head, c.ontology, v.hash, v.body
+FROM database d JOIN branch b ON b.db = d.id JOIN commits c ON c.lineage = b.lineage AND c.seq = b.seq
+JOIN node n JOIN doc v ON v.lineage = b.lineage AND v.doc = n.id AND v.seq <= b.seq
+WHERE d.name=? AND b.name=? AND n.iri=? ORDER BY v.seq DESC LIMIT 1
 """
 _BRANCHES = """
 SELECT b.name, b.head, b.created, c.ts FROM branch b JOIN commits c ON c.lineage = b.lineage AND c.seq = b.seq
@@ -111,11 +117,26 @@ def merge_bases(connection: sqlite3.Connection, lineages: Lineages, ours: Point,
     return [point_at(connection, state) for state in sorted(states, reverse=True)]
 
 
+def read_at_head(
+    connection: sqlite3.Connection, database: str, branch: str, iri: str
+) -> tuple[Point, Version | None] | None:
+    """Return a branch's head and a document there, None unless the branch's own lineage has a version of it.
+
+    One statement, since each gives the interpreter's lock away and must get it back.
+    """
+    row = connection.execute(_READ_AT_HEAD, (database, branch, iri)).fetchone()
+    if row is None:
+        return None
+    lineage, seq, head, ontology, hash_, body = row
+    version = Version(hash_.hex(), body) if body is not None else None
+    return Point(head.hex(), branch, ontology.hex(), (lineage, seq)), version
+
+
 def resolve(connection: sqlite3.Connection, lineages: Lineages, database: str, ref: Ref) -> Point:
     """Find a ref's commit. Raises DatabaseNotFound, BranchNotFound, CommitNotFound, AmbiguousRef."""
     if ref.branch:
         branch = find_branch(connection, database, ref.branch)
-        if not ref.ancestor and ref.time is None:
+        if ref.is_branch:
             return branch.point(ref.branch)
         state: State | None = branch.state
     else:

@@ -141,6 +141,19 @@ class SqliteStore:
         """See `ports.Store`."""
         return self._read_now("get", lambda reader: reader.read(state_of(point), id))
 
+    async def read_at(self, database: str, ref: Ref, id: str) -> tuple[Point, Version | None]:
+        """See `ports.Store`."""
+        with child_span("ontomesh.store", "sqlite get", **_SYSTEM):
+            try:
+                if ref.is_branch:
+                    found = locate.read_at_head(self._reader.connection, database, ref.branch, id)
+                    if found is not None:
+                        return found
+                point = locate.resolve(self._reader.connection, self._lineages, database, ref)
+                return point, self._reader.read(state_of(point), id)
+            except sqlite3.Error as error:
+                raise refusal(error) from error
+
     async def read_ontology(self, point: Point) -> Mapping[str, bytes]:
         """See `ports.Store`."""
         return self._read_now("get ontology", lambda reader: reader.ontology(state_of(point)))
