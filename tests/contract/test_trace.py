@@ -159,7 +159,7 @@ async def test_a_refused_call_has_its_spans_and_says_their_trace_id(tmp_path: Pa
         with pytest.raises(DatabaseNotFound) as missing:
             await scene.mesh.database("void").get("Person/ada")
         tree = await scene.tree(missing.value.trace_id, 3)
-        assert tree == chain("DocumentService/GetDocument", "sqlite get")
+        assert tree == chain("DocumentService/GetDocument", "get")
         server = next(span for span in scene.collector.spans if span.kind == Span.SPAN_KIND_SERVER)
         attributes = {each.key: each.value.string_value for each in server.attributes}
         assert attributes["error.type"] == "DATABASE_NOT_FOUND"
