@@ -358,3 +358,17 @@ class TestFile:
 def _rfc3339(microseconds: int) -> str:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     return moment.isoformat().replace("+00:00", "Z")
+
+
+class TestPages:
+    async def test_a_page_of_a_log_ends_before_it_is_too_large_to_send(self, kernel: Kernel) -> None:
+        ids = [(await commit(kernel, Put(person("a", level=n)), message="m" * 65_000)).commit.id for n in range(60)]
+        listed: list[str] = []
+        token = ""
+        while token or not listed:
+            page = await kernel.commits.list(ANA, DB, "main", False, 1000, token)
+            assert sum(len(one.message) for one in page.commits) <= 3 << 20
+            listed += [one.id for one in page.commits]
+            token = page.next_page_token
+        assert listed[:60] == ids[::-1]
+        assert len(listed) == len(set(listed)) == 62

@@ -209,7 +209,9 @@ class ListCommitsRequest(_message.Message):
     first_parent: _builtins.bool
     """Follows first parents only: the branch's own line, without what merges brought in."""
     page_size: _builtins.int
-    """How many at the most: 1 to 1,000; 0 means 100. Fewer may come although more exist."""
+    """How many at the most: 1 to 1,000; 0 means 100. A page also ends at 3 MiB of messages and metadata,
+    so fewer may come although more exist.
+    """
     page_token: _builtins.str
     """`next_page_token` of the answer before."""
     def __init__(

@@ -163,7 +163,7 @@ class MergeResponse(_message.Message):
 
     @_builtins.property
     def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[_merge_pb2.Conflict]:
-        """The first conflicts, at most 100; only with OUTCOME_CONFLICTS. `ListConflicts` of the two commits below has
+        """The first conflicts, at most 100 and 3 MiB of values; only with OUTCOME_CONFLICTS. `ListConflicts` of the two commits below has
         all of them.
         """
 

@@ -16,6 +16,7 @@ from ontomesh_data_kernel.domain.limits import (
     check_metadata,
     check_request_id,
     check_text,
+    fitting,
     page_size,
 )
 from ontomesh_data_kernel.domain.locating import find, find_again, writable
@@ -128,8 +129,9 @@ class Commits:
         else:
             point = await find(self._store, caller, database, ref)
         commits = await self._store.log(point, first_parent, after, size + 1)
-        page = tuple(commits[:size])
-        token = make_token(listing, point.commit, str(page[-1].time), page[-1].id) if len(commits) > size else ""
+        page = tuple(commits[: min(size, fitting(_bytes_of(commit) for commit in commits))])
+        more = len(commits) > len(page)
+        token = make_token(listing, point.commit, str(page[-1].time), page[-1].id) if more else ""
         return CommitPage(page, token)
 
     async def verify(self, caller: Caller, database: str, ref: str) -> AsyncIterator[VerifyProgress]:
@@ -137,6 +139,10 @@ class Commits:
         point = await find(self._store, caller, database, ref)
         async for progress in verify(self._store, database, point):
             yield progress
+
+
+def _bytes_of(commit: Commit) -> int:
+    return len(commit.message.encode()) + sum(len(key) + len(value.encode()) for key, value in commit.metadata.items())
 
 
 def record_of(

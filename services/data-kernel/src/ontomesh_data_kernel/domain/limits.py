@@ -1,6 +1,6 @@
 """The limits of what a caller may send or ask for, and the checks that hold them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ontomesh_data_kernel.errors import InvalidRequest, TooLarge
 
@@ -31,6 +31,17 @@ def page_size(asked: int) -> int:
     if not 0 < asked <= MAX_PAGE_SIZE:
         raise InvalidRequest.at("page_size", f"{asked} is not within 1 and {MAX_PAGE_SIZE}, or 0 for the default")
     return asked
+
+
+def fitting(sizes: Iterable[int], limit: int = MAX_PAGE_BYTES) -> int:
+    """How many things of these sizes go on a page: as many as fit, but at least one."""
+    count = total = 0
+    for size in sizes:
+        total += size
+        if count and total > limit:
+            break
+        count += 1
+    return count
 
 
 def check_text(field: str, text: str, limit: int) -> str:

@@ -10,7 +10,7 @@ from ontomesh_data_kernel.domain.caller import Caller
 from ontomesh_data_kernel.domain.commits import record_of
 from ontomesh_data_kernel.domain.drafting import Examined, Record, Revalidation, check_references, class_of, draft
 from ontomesh_data_kernel.domain.identity import Clock, request_key
-from ontomesh_data_kernel.domain.limits import MAX_PAGE_BYTES, check_request_id, page_size
+from ontomesh_data_kernel.domain.limits import check_request_id, fitting, page_size
 from ontomesh_data_kernel.domain.locating import find, find_again
 from ontomesh_data_kernel.domain.merging import MergePlan, Resolutions, Sides
 from ontomesh_data_kernel.domain.model import (
@@ -207,16 +207,10 @@ class Merges:
             their_point = await find(self._store, caller, database, theirs, "theirs")
         plan = await self._plan(database, our_point, their_point, Resolutions((), None))
         found = plan.all_conflicts() if plan is not None else []
-        page: list[Conflict] = []
-        bytes_left = MAX_PAGE_BYTES
-        for conflict in found[skip : skip + size]:
-            if page and bytes_left <= 0:
-                break
-            page.append(conflict)
-            bytes_left -= sum(len(value or b"") for value in (conflict.base, conflict.ours, conflict.theirs))
+        page = _first(found[skip : skip + size])
         end = skip + len(page)
         token = make_token(listing, our_point.commit, their_point.commit, str(end)) if end < len(found) else ""
-        return ConflictPage(tuple(page), token, len(found))
+        return ConflictPage(page, token, len(found))
 
 
 def _catch_up(
@@ -248,9 +242,15 @@ def _up_to_date(ours: Point, theirs: Point) -> MergeResult:
     return MergeResult(MergeOutcome.UP_TO_DATE, None, (), 0, (theirs.commit,), ours.commit, theirs.commit)
 
 
+def _first(conflicts: list[Conflict]) -> tuple[Conflict, ...]:
+    """As many of the conflicts as fit into an answer."""
+    sizes = (sum(len(value or b"") for value in (one.base, one.ours, one.theirs)) for one in conflicts)
+    return tuple(conflicts[: fitting(sizes)])
+
+
 def _conflicted(plan: MergePlan, ours: Point, conflicts: list[Conflict]) -> MergeResult:
     bases = tuple(base.commit for base in plan.bases)
-    shown = tuple(conflicts[:SHOWN_CONFLICTS])
+    shown = _first(conflicts[:SHOWN_CONFLICTS])
     return MergeResult(MergeOutcome.CONFLICTS, None, shown, len(conflicts), bases, ours.commit, plan.theirs.commit)
 
 
