@@ -1,8 +1,6 @@
 """The servers under measure, as processes of their own."""
 
 import asyncio
-import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,9 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from ontomesh_chassis.home import create_home_identity
-
-BIN = Path(sys.executable).parent
+from tests.contract.serving import serving
 
 
 @dataclass(frozen=True)
@@ -48,32 +44,9 @@ class Kernel:
 @asynccontextmanager
 async def kernel(home: Path) -> AsyncIterator[Kernel]:
     """A kernel on free ports."""
-    create_home_identity(home, "bench")
-    reading, writing = os.pipe()
-    lifeline, held = os.pipe()
-    process = await asyncio.create_subprocess_exec(
-        BIN / "ontomesh-data-kernel",
-        env={
-            **os.environ,
-            "ONTOMESH_HOME": str(home),
-            "ONTOMESH_KERNEL_GRPC_PORT": "0",
-            "ONTOMESH_KERNEL_HTTP_PORT": "0",
-            "ONTOMESH_READY_FD": str(writing),
-            "ONTOMESH_LIFELINE_FD": str(lifeline),
-            "ONTOMESH_LOG_LEVEL": "WARNING",
-        },
-        pass_fds=[writing, lifeline],
-    )
-    os.close(writing)
-    os.close(lifeline)
-    try:
-        with os.fdopen(reading) as ready:
-            line = await asyncio.to_thread(ready.readline)
-        yield Kernel(json.loads(line)["grpc"], home, psutil.Process(process.pid))
-    finally:
-        process.terminate()
-        await process.wait()
-        os.close(held)
+    await asyncio.to_thread(home.mkdir)
+    async with serving(home, ONTOMESH_LOG_LEVEL="WARNING") as running:
+        yield Kernel(running.grpc, home, psutil.Process(running.process.pid))
 
 
 @asynccontextmanager

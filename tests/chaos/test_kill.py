@@ -1,12 +1,7 @@
 """kill -9 of the kernel amid many committers: what was acknowledged is there, whole."""
 
 import asyncio
-import json
 import os
-import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +9,7 @@ import pytest
 from ontomesh.sdk import connect
 from ontomesh.sdk.errors import OntomeshError
 from ontomesh.sdk.mesh import AsyncMesh
-from ontomesh_chassis.home import create_home_identity
+from tests.contract.serving import serving
 
 EFFORT = int(os.environ.get("ONTOMESH_TEST_EFFORT", "1"))
 ROUNDS = 3 if EFFORT == 1 else 50
@@ -29,37 +24,6 @@ SCHEMA = [
         "value": "xsd:integer",
     }
 ]
-
-
-@asynccontextmanager
-async def kernel(home: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A kernel process on free ports, and its address."""
-    reading, writing = os.pipe()
-    lifeline, held = os.pipe()
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).parent / "ontomesh-data-kernel",
-        env={
-            **os.environ,
-            "ONTOMESH_HOME": str(home),
-            "ONTOMESH_KERNEL_GRPC_PORT": "0",
-            "ONTOMESH_KERNEL_HTTP_PORT": "0",
-            "ONTOMESH_READY_FD": str(writing),
-            "ONTOMESH_LIFELINE_FD": str(lifeline),
-            "ONTOMESH_LOG_LEVEL": "ERROR",
-        },
-        pass_fds=[writing, lifeline],
-    )
-    os.close(writing)
-    os.close(lifeline)
-    try:
-        with os.fdopen(reading) as ready:
-            line = await asyncio.to_thread(ready.readline)
-        yield process, json.loads(line)["grpc"]
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        os.close(held)
 
 
 async def commit_until_killed(mesh: AsyncMesh, number: int, round_: int, acknowledged: dict[int, int]) -> None:
@@ -79,15 +43,16 @@ async def commit_until_killed(mesh: AsyncMesh, number: int, round_: int, acknowl
 
 @pytest.mark.timeout(100 + 20 * ROUNDS)
 async def test_a_killed_kernel_keeps_every_acknowledged_commit_whole(tmp_path: Path) -> None:
-    create_home_identity(tmp_path, "ana")
-    token = (tmp_path / "token").read_text("utf-8").strip()
-    async with kernel(tmp_path) as (_, address), connect(address, token=token) as mesh:
+    async with serving(tmp_path, ONTOMESH_LOG_LEVEL="ERROR") as kernel, connect(kernel.grpc, home=tmp_path) as mesh:
         await mesh.databases.create("chaos")
         await mesh.database("chaos").apply_ontology(SCHEMA)
     acknowledged: dict[int, int] = {}
     for round_ in range(ROUNDS):
         before = dict(acknowledged)
-        async with kernel(tmp_path) as (process, address), connect(address, token=token, retries=False) as mesh:
+        async with (
+            serving(tmp_path, ONTOMESH_LOG_LEVEL="ERROR") as kernel,
+            connect(kernel.grpc, home=tmp_path, retries=False) as mesh,
+        ):
             committers = asyncio.gather(
                 *(commit_until_killed(mesh, number, round_, acknowledged) for number in range(COMMITTERS))
             )
@@ -96,10 +61,10 @@ async def test_a_killed_kernel_keeps_every_acknowledged_commit_whole(tmp_path: P
             while sum(value % 1_000_000 for value in acknowledged.values() if value // 1_000_000 == round_) < enough:
                 assert not committers.done()
                 await asyncio.sleep(0.001)
-            process.send_signal(signal.SIGKILL)
+            kernel.process.kill()
             await committers
         assert acknowledged != before
-        async with kernel(tmp_path) as (_, address), connect(address, token=token) as mesh:
+        async with serving(tmp_path, ONTOMESH_LOG_LEVEL="ERROR") as kernel, connect(kernel.grpc, home=tmp_path) as mesh:
             database = mesh.database("chaos")
             found = {document.id: document.data["value"] async for document in database.documents("Part")}
             for number, value in acknowledged.items():

@@ -8,7 +8,8 @@ import orjson
 
 from ontomesh_data_kernel.domain.caller import Caller
 from ontomesh_data_kernel.domain.deciding import Attempt, Precheck
-from ontomesh_data_kernel.domain.drafting import Record, Revalidation
+from ontomesh_data_kernel.domain.drafting import Record
+from ontomesh_data_kernel.domain.examining import examine_instances
 from ontomesh_data_kernel.domain.identity import Clock, request_key
 from ontomesh_data_kernel.domain.limits import (
     MAX_AUTHOR_BYTES,
@@ -34,13 +35,12 @@ from ontomesh_data_kernel.domain.paging import make_token, read_number, read_tok
 from ontomesh_data_kernel.domain.refs import parse_ref
 from ontomesh_data_kernel.domain.verifying import verify
 from ontomesh_data_kernel.errors import InvalidRequest, KernelError
-from ontomesh_data_kernel.ports import Point, RequestKey, Store
+from ontomesh_data_kernel.ports import RequestKey, Store
 
 T = TypeVar("T")
 
 _IN_THREAD = 64
 """From so many operations on, what needs no store is done in a thread: the event loop serves others meanwhile."""
-_INSTANCES_PAGE = 1_000
 
 
 class Commits:
@@ -92,23 +92,14 @@ class Commits:
         try:
             precheck = await _off_loop(attempt.weight, lambda: attempt.prepare(ontology))
             if precheck.revalidation is not None:
-                await self._examine(point, precheck, precheck.revalidation)
+                precheck.examined = await examine_instances(self._store, point, precheck.revalidation)
+                precheck.point = point
         except KernelError as error:
             if not request.request_id:
                 raise
             attempt.precheck = Precheck(ontology, refused=error)
         else:
             attempt.precheck = precheck
-
-    async def _examine(self, point: Point, precheck: Precheck, revalidation: Revalidation) -> None:
-        after, more = "", True
-        while more and revalidation.classes:
-            page, more = await self._store.list_documents(point, revalidation.classes, after, _INSTANCES_PAGE, 1 << 30)
-            documents = [(document.id, document.body) for document in page]
-            examined = await asyncio.to_thread(revalidation.examine, documents)
-            precheck.examined.update((one.id, one) for one in examined)
-            after = page[-1].id if page else ""
-        precheck.point = point
 
     async def get(self, caller: Caller, database: str, ref: str) -> Commit:
         """Return the commit that a ref names."""

@@ -9,6 +9,7 @@ import orjson
 from ontomesh_data_kernel.domain.caller import Caller
 from ontomesh_data_kernel.domain.commits import record_of
 from ontomesh_data_kernel.domain.drafting import Examined, Record, Revalidation, check_references, class_of, draft
+from ontomesh_data_kernel.domain.examining import examine_instances
 from ontomesh_data_kernel.domain.identity import Clock, request_key
 from ontomesh_data_kernel.domain.limits import check_request_id, fitting, page_size
 from ontomesh_data_kernel.domain.locating import find, find_again
@@ -90,7 +91,7 @@ class Merges:
         examined: dict[str, Examined] = {}
         revalidation = plan.revalidation() if plan is not None and not plan.conflicts else None
         if revalidation is not None:
-            examined = await self._examine(ours, revalidation)
+            examined = await examine_instances(self._store, ours, revalidation)
 
         def decide(head: Head) -> Decision:
             if request.expected_head and request.expected_head != head.point.commit:
@@ -177,16 +178,6 @@ class Merges:
         )
         await asyncio.to_thread(plan.work_out)
         return plan
-
-    async def _examine(self, ours: Point, revalidation: Revalidation) -> dict[str, Examined]:
-        examined: dict[str, Examined] = {}
-        after, more = "", bool(revalidation.classes)
-        while more:
-            page, more = await self._store.list_documents(ours, revalidation.classes, after, 1_000, 1 << 30)
-            documents = [(document.id, document.body) for document in page]
-            examined.update((one.id, one) for one in await asyncio.to_thread(revalidation.examine, documents))
-            after = page[-1].id if page else ""
-        return examined
 
     async def conflicts(
         self, caller: Caller, database: str, ours: str, theirs: str, page_size_: int, page_token: str

@@ -109,6 +109,7 @@ class Writer:
             try:
                 await self._transact([member for member in batch if not member.future.done()], weight <= INLINE_WEIGHT)
             except Exception:
+                # Its members were told; the writer must live on for the others.
                 logger.exception("a transaction failed in a way that the store has no answer for")
 
     async def _gather(self) -> None:
