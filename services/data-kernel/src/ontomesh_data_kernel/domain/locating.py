@@ -44,6 +44,8 @@ async def find_again(store: Store, caller: Caller, database: str, ref: str, comm
         then = None
     if then is None or not await store.is_ancestor(then, now):
         raise InvalidPageToken.at("page_token", f"the history of {ref!r} was rewritten since the first page")
+    # A merge reaches commits of branches that the ref's own right does not cover.
+    caller.require("read", database, then.branch)
     return then
 
 

@@ -234,13 +234,12 @@ class SqliteStore:
     async def history(self, point: Point) -> AsyncIterator[HistoryEntry]:
         """See `ports.Store`."""
         connection = connect(self._path)
-        try:
-            batches = stored.entries(connection, self._lineages, state_of(point), _HISTORY_BATCH)
-            while (batch := await self._in_thread(lambda: next(batches, None))) is not None:
-                for entry in batch:
-                    yield entry
-        finally:
-            connection.close()
+        batches = stored.entries(connection, self._lineages, state_of(point), _HISTORY_BATCH)
+        while (batch := await self._in_thread(lambda: next(batches, None))) is not None:
+            for entry in batch:
+                yield entry
+        # Only here: when cancelled, a thread may still use the connection, which ends with its last user.
+        connection.close()
 
     async def _read(self, name: str, read: Callable[[Reader], T]) -> T:
         with child_span("ontomesh.store", f"sqlite {name}", **_SYSTEM):
