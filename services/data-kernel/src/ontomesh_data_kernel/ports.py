@@ -10,6 +10,7 @@ from typing import Protocol
 
 from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document
 from ontomesh_data_kernel.domain.refs import Ref
+from ontomesh_data_kernel.errors import KernelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Facts:
 
     `bodies` and `etags` hold the documents that exist. `referrers` holds up to ten ids for each target that has any.
     `ontology` holds the bodies of the ontology's elements by id. `instances` holds every document of the classes.
-    `changed` holds the ids that changed since the point, and `merged` whether a merge came since.
+    `changed` holds the ids that changed since the point, and `merged` whether the head is anything but a continuation of
+    the point without merges.
     """
 
     bodies: Mapping[str, Version] = field(default_factory=dict)
@@ -208,11 +210,12 @@ class Store(Protocol):
         ...
 
     async def create_branch(
-        self, database: str, branch: Branch, start: Point | Commit, request: RequestKey | None
+        self, database: str, branch: Branch, start: Point | Commit | KernelError, request: RequestKey | None
     ) -> Branch:
         """Create a branch at a point, or with a history of its own that begins with the given commit.
 
-        Raises BranchAlreadyExists, RequestIdReused.
+        A start that was refused is raised, unless the request was answered before. Raises BranchAlreadyExists,
+        RequestIdReused.
         """
         ...
 

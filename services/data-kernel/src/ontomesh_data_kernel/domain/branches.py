@@ -8,7 +8,7 @@ from ontomesh_data_kernel.domain.locating import find
 from ontomesh_data_kernel.domain.model import Branch, BranchPage, Commit
 from ontomesh_data_kernel.domain.paging import make_token, read_token
 from ontomesh_data_kernel.domain.refs import DEFAULT_BRANCH, MAX_BRANCH_BYTES, check_branch, check_database
-from ontomesh_data_kernel.errors import BranchProtected
+from ontomesh_data_kernel.errors import BranchNotFound, BranchProtected, CommitNotFound, KernelError
 from ontomesh_data_kernel.ports import Point, Store
 
 
@@ -26,13 +26,20 @@ class Branches:
         caller.require("write", check_database(database), check_branch(branch))
         request = request_key(caller.principal, request_id, "create branch", database, branch, start, empty)
         now = self._clock()
-        at: Point | Commit
+        at: Point | Commit | KernelError
         if empty:
             at = first_commit(caller, branch, f"Create branch {branch}", now)
             head, time = at.id, at.time
         else:
-            at = await find(self._store, caller, database, start, "from")
-            head, time = at.commit, 0
+            try:
+                at = await find(self._store, caller, database, start, "from")
+            except (BranchNotFound, CommitNotFound) as error:
+                # The start may have been deleted since the same request was answered.
+                if request is None:
+                    raise
+                at, head, time = error, "", 0
+            else:
+                head, time = at.commit, 0
         return await self._store.create_branch(database, Branch(branch, head, now, time), at, request)
 
     async def get(self, caller: Caller, database: str, branch: str) -> Branch:

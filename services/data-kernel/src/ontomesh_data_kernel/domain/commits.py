@@ -34,7 +34,7 @@ from ontomesh_data_kernel.domain.operations import parse_operations
 from ontomesh_data_kernel.domain.paging import make_token, read_number, read_token
 from ontomesh_data_kernel.domain.refs import parse_ref
 from ontomesh_data_kernel.domain.verifying import verify
-from ontomesh_data_kernel.errors import InvalidRequest, KernelError
+from ontomesh_data_kernel.errors import BranchNotFound, InvalidRequest, KernelError
 from ontomesh_data_kernel.ports import RequestKey, Store
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class Commits:
         """Do what can be done before the transaction, under the ontology that the head is likely to have.
 
         What it refuses is refused for good unless the request has an id: it may have been answered before, under
-        another ontology, and then that answer stands.
+        another ontology or before the branch was deleted, and then that answer stands.
         """
         guess = self._ontologies.last(request.database, attempt.branch) if request.ontology is None else None
         if guess is not None:
@@ -87,7 +87,12 @@ class Commits:
                 pass  # perhaps another ontology is in force by now: the store is asked
             else:
                 return
-        point = await self._store.resolve(request.database, parse_ref(attempt.branch))
+        try:
+            point = await self._store.resolve(request.database, parse_ref(attempt.branch))
+        except BranchNotFound:
+            if not request.request_id:
+                raise
+            return
         ontology = await self._ontologies.at(point)
         try:
             precheck = await _off_loop(attempt.weight, lambda: attempt.prepare(ontology))

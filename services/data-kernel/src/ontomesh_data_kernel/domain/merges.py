@@ -26,8 +26,12 @@ from ontomesh_data_kernel.domain.ontologies import OntologyCache
 from ontomesh_data_kernel.domain.paging import make_token, read_number, read_token
 from ontomesh_data_kernel.domain.refs import parse_ref
 from ontomesh_data_kernel.errors import (
+    BranchNotFound,
+    CommitNotFound,
     DanglingLink,
     InvalidRequest,
+    KernelError,
+    MalformedBody,
     MergeViolation,
     StaleHead,
     StillReferenced,
@@ -35,7 +39,7 @@ from ontomesh_data_kernel.errors import (
     UnrelatedHistories,
     Violation,
 )
-from ontomesh_data_kernel.ports import Decision, Facts, Head, Needs, Point, RequestKey, Store
+from ontomesh_data_kernel.ports import Decision, Facts, Head, Needs, Point, RequestKey, Store, Stored
 
 SHOWN_CONFLICTS = 100
 _ATTEMPTS = 8
@@ -70,8 +74,11 @@ class Merges:
         record = record_of(caller, request.database, branch, request.author, message, request.metadata)
         check_request_id(request.request_id)
         resolutions = Resolutions(request.resolutions, request.strategy)
-        theirs = await find(self._store, caller, request.database, request.source, "source")
         key = None if request.validate_only else _key(caller, request, record)
+        try:
+            theirs = await find(self._store, caller, request.database, request.source, "source")
+        except (BranchNotFound, CommitNotFound) as error:
+            return await self._answered(request, record, key, error)
         for _ in range(_ATTEMPTS):
             try:
                 return await self._attempt(request, record, theirs, resolutions, key)
@@ -84,8 +91,11 @@ class Merges:
     async def _attempt(
         self, request: MergeRequest, record: Record, theirs: Point, resolutions: Resolutions, key: RequestKey | None
     ) -> MergeResult:
-        ours = await self._store.resolve(request.database, parse_ref(record.branch))
-        plan = await self._plan(request.database, ours, theirs, resolutions)
+        try:
+            ours = await self._store.resolve(request.database, parse_ref(record.branch))
+            plan = await self._plan(request.database, ours, theirs, resolutions)
+        except (BranchNotFound, UnrelatedHistories, MalformedBody) as error:
+            return await self._answered(request, record, key, error)
         if plan is None and key is None and request.expected_head in ("", ours.commit):
             return _up_to_date(ours, theirs)
         examined: dict[str, Examined] = {}
@@ -108,6 +118,25 @@ class Merges:
             weight=len(plan.sides.ids) + len(examined) if plan is not None else 1,
             dry_run=request.validate_only,
         )
+        return await self._merged(request, stored)
+
+    async def _answered(
+        self, request: MergeRequest, record: Record, key: RequestKey | None, refusal: KernelError
+    ) -> MergeResult:
+        """The answer that an earlier call with the same request id got; what it merged may be gone. Raises `refusal`
+        if there was none.
+        """
+
+        def refuse(head: Head) -> Decision:
+            yield Needs()
+            raise refusal
+
+        if key is None:
+            raise refusal
+        stored = await self._store.commit(request.database, record.branch, refuse, request=key, weight=1)
+        return await self._merged(request, stored)
+
+    async def _merged(self, request: MergeRequest, stored: Stored) -> MergeResult:
         kept = orjson.loads(stored.reply)
         if stored.draft is not None:
             commit = replace(stored.draft.commit, id="") if request.validate_only else stored.draft.commit
@@ -127,10 +156,15 @@ class Merges:
         if head.point.commit != plan.ours.commit:
             if head.point.ontology_digest != plan.ours_ontology.digest:
                 raise _Moved
+            examinable = not plan.conflicts
+            plan = plan.fork()
             yield from _catch_up(plan, revalidation, examined)
+            if not examinable and not plan.conflicts:
+                raise _Moved
         if conflicts := plan.all_conflicts():
             raise _Ended(_conflicted(plan, head.point, conflicts))
         plan.check_resolutions()
+        plan.check_faults()
         outcome = replace(plan.outcome, documents=dict(plan.outcome.documents), current=dict(plan.outcome.current))
         if revalidation is not None:
             revalidation.settle(examined, outcome)

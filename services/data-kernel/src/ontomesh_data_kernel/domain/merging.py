@@ -1,7 +1,8 @@
 """What a merge of two points comes to, document by document."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 
 from ontomesh_data_kernel.domain.canonical import encode_exactly, parse_value
 from ontomesh_data_kernel.domain.drafting import Outcome, Revalidation, class_of
@@ -40,14 +41,14 @@ class Resolutions:
     def choose(
         self, id: str, property: str | None, conflict: PropertyConflict, used: set[tuple[str, str]]
     ) -> Choice | None:
-        """Settle a conflict, or leave it; what served is added to `used`."""
-        for key in ((id, property or ""), (id, "")):
+        """Settle a conflict, or leave it; what speaks of it is added to `used`."""
+        settled: Choice | None = self._strategy
+        for key in ((id, ""), (id, property or "")):
             choice = self._choices.get(key)
-            if choice is None or (isinstance(choice, bytes) and property is not None and key[1] == ""):
-                continue
-            used.add(key)
-            return choice
-        return self._strategy
+            if choice is not None and not (isinstance(choice, bytes) and property is not None and key[1] == ""):
+                used.add(key)
+                settled = choice
+        return settled
 
     def check_used(self, used: set[tuple[str, str]]) -> None:
         """Raise UnknownConflict for resolutions that settled nothing."""
@@ -89,16 +90,30 @@ class MergePlan:
     conflicts: dict[str, tuple[Conflict, ...]] = field(default_factory=dict)
     outcome: Outcome = field(default_factory=Outcome)
     used: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    faults: dict[str, MergeViolation] = field(default_factory=dict)
+    """What is wrong with the outcome. Conflicts come first: settling them may mend it."""
+
+    def fork(self) -> "MergePlan":
+        """A plan to bring up to date that leaves this one as it is: a decision may run again, at another head."""
+        twin = copy(self)
+        twin.sides = replace(self.sides, ours=dict(self.sides.ours))
+        twin.conflicts, twin.used, twin.faults = dict(self.conflicts), dict(self.used), dict(self.faults)
+        outcome = self.outcome
+        twin.outcome = Outcome(dict(outcome.documents), dict(outcome.deleted), dict(outcome.current))
+        return twin
 
     def work_out(self) -> None:
-        """Merge the ontology, then every document. Raises MergeViolation."""
+        """Merge the ontology, then every document. Raises MalformedBody for a chosen value that is no document."""
         self.merged_ontology = self._merge_ontology()
-        self.update([id for id in self.sides.ids if not id.startswith(SCHEMA_PREFIX)])
+        self.update(self.sides.ids)
 
     def update(self, ids: Iterable[str]) -> None:
         """Merge documents (again), as ours stand in `sides` now."""
         for id in ids:
+            if id.startswith(SCHEMA_PREFIX):
+                continue
             self.conflicts.pop(id, None)
+            self.faults.pop(id, None)
             self.outcome.documents.pop(id, None)
             self.outcome.deleted.pop(id, None)
             self.outcome.current.pop(id, None)
@@ -109,6 +124,11 @@ class MergePlan:
     def all_conflicts(self) -> list[Conflict]:
         """The conflicts that nothing settled, by document and property."""
         return [conflict for id in sorted(self.conflicts) for conflict in self.conflicts[id]]
+
+    def check_faults(self) -> None:
+        """Raise MergeViolation if the outcome does not fit its ontology."""
+        for id in sorted(self.faults):
+            raise self.faults[id]
 
     def check_resolutions(self) -> None:
         """Raise UnknownConflict for resolutions that settled nothing."""
@@ -155,9 +175,9 @@ class MergePlan:
             prepared = self.merged_ontology.compile().prepare(body, document_id=id, random_id=str)
         except KernelError as error:
             violations = [violation.within(id) for violation in error.violations] or [Violation(id, error.message)]
-            raise MergeViolation(
-                f"the merged {id!r} does not fit the merged ontology: {error.message}", violations
-            ) from None
+            message = f"the merged {id!r} does not fit the merged ontology: {error.message}"
+            self.faults[id] = MergeViolation(message, violations)
+            return
         self.outcome.documents[id] = prepared
 
     def _merge_ontology(self) -> Ontology:
@@ -174,9 +194,11 @@ class MergePlan:
         if not changed:
             return self.ours_ontology
         try:
-            return Ontology.from_documents(elements)
+            return Ontology.from_documents(elements).within_limit()
         except KernelError as error:
-            raise MergeViolation(f"the merged ontology is invalid: {error.message}", error.violations) from None
+            message = f"the merged ontology is invalid: {error.message}"
+            self.faults[SCHEMA_PREFIX] = MergeViolation(message, error.violations)
+            return self.ours_ontology
 
 
 def _body(versions: Mapping[str, Version], id: str) -> bytes | None:

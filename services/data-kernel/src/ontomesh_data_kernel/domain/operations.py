@@ -12,7 +12,7 @@ from ontomesh_data_kernel.domain.limits import (
     check_document_id,
 )
 from ontomesh_data_kernel.domain.model import Delete, Insert, Operation, Put, Replace, Update
-from ontomesh_data_kernel.domain.ontology import Ontology, Prepared
+from ontomesh_data_kernel.domain.ontology import SCHEMA_PREFIX, Ontology, Prepared
 from ontomesh_data_kernel.errors import DuplicateOperation, InvalidRequest, KernelError, TooLarge
 
 _NAMES = {Insert: "insert", Replace: "replace", Put: "put", Update: "update", Delete: "delete"}
@@ -55,11 +55,13 @@ def _size(operation: Operation) -> int:
 
 def _parse(operation: Operation, index: int) -> Parsed:
     field = f"operations[{index}].{_NAMES[type(operation)]}"
-    if isinstance(operation, Delete):
+    if isinstance(operation, Update | Delete):
         check_document_id(f"{field}.id", operation.id)
+        if operation.id.startswith(SCHEMA_PREFIX):
+            raise InvalidRequest.at(f"{field}.id", "names an element of the ontology, which changes with `ontology`")
+    if isinstance(operation, Delete):
         return Parsed(operation, field, None)
     if isinstance(operation, Update):
-        check_document_id(f"{field}.id", operation.id)
         for name in operation.mask or ():
             if not name or name.startswith("@") or "." in name:
                 raise InvalidRequest.at(f"{field}.update_mask", f"{name!r} is no name of a top-level property")

@@ -1,6 +1,7 @@
 """Opening the file: its format, its pragmas, and what SQLite's errors mean to the kernel."""
 
 import sqlite3
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     connection = connect(path)
     try:
         _check_format(connection, path)
-        if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+        if _use_log(connection) != "wal":
             raise UnknownFormat(f"{path}: the file system does not support SQLite's write-ahead log")
         connection.execute("PRAGMA synchronous=FULL")
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -51,15 +52,32 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+    # One snapshot: another process may be creating the store meanwhile.
+    connection.execute("BEGIN")
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if (application, version) == (APPLICATION_ID, FORMAT):
-        return
-    if (application, version) == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    connection.execute("COMMIT")
+    if (application, version) == (APPLICATION_ID, FORMAT) or (application, version, tables) == (0, 0, 0):
         return
     if application == APPLICATION_ID:
         raise UnknownFormat(f"{path} has store format {version}; this version knows format {FORMAT} only")
     raise UnknownFormat(f"{path} is a SQLite database, but no Ontomesh store")
+
+
+def _use_log(connection: sqlite3.Connection) -> str:
+    """Switch to the write-ahead log and return the mode in force."""
+    deadline = time.monotonic() + BUSY_MS / 1_000
+    while True:
+        try:
+            mode: str = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait here, however long its timeout, for another process that opens the new file too.
+            if not is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return mode
 
 
 def _create(connection: sqlite3.Connection) -> None:

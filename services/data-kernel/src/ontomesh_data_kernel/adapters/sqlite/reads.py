@@ -238,15 +238,15 @@ class Reader:
         return nodes
 
     def merged_between(self, since: State, state: State) -> bool:
-        """Whether a merge came after `since` on the way of first parents to `state`."""
+        """Whether a merge came after `since` on the way of first parents to `state`, or that way misses `since`."""
         merges = "SELECT 1 FROM commits INDEXED BY commit_merge WHERE lineage=? AND seq>? AND seq<=? AND m_lineage IS NOT NULL"
         for lineage, seq in self.lineages.chain(self.connection, state):
             low = since[1] if lineage == since[0] else -1
             if self.connection.execute(merges, (lineage, low, seq)).fetchone():
                 return True
             if lineage == since[0]:
-                return False
-        return False
+                return seq < since[1]
+        return True
 
     def changed(self, base: State | None, target: State) -> list[Change]:
         """Return the documents that differ, by id."""

@@ -25,6 +25,7 @@ from ontomesh_data_kernel.adapters.sqlite.transact import Transact
 from ontomesh_data_kernel.adapters.sqlite.writer import Transaction, Writer
 from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document
 from ontomesh_data_kernel.domain.refs import Ref
+from ontomesh_data_kernel.errors import KernelError
 from ontomesh_data_kernel.ports import (
     Change,
     Decision,
@@ -82,7 +83,7 @@ class SqliteStore:
         await self._write("delete database", run, weight=1_000_000)
 
     async def create_branch(
-        self, database: str, branch: Branch, start: Point | Commit, request: RequestKey | None
+        self, database: str, branch: Branch, start: Point | Commit | KernelError, request: RequestKey | None
     ) -> Branch:
         """See `ports.Store`."""
         return await self._write(

@@ -1,7 +1,9 @@
 """What the store does inside a transaction: each function here is one write."""
 
+import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import astuple
 
 from ontomesh_data_kernel.adapters.sqlite.apply import Applier, NodeIds, insert_commit
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
@@ -15,6 +17,7 @@ from ontomesh_data_kernel.errors import (
     DatabaseAlreadyExists,
     DatabaseNotFound,
     EtagMismatch,
+    KernelError,
     RequestIdReused,
     StaleHead,
 )
@@ -64,7 +67,7 @@ class Transact:
         """Create a database whose branch `main` begins with `root`."""
         connection, now = transaction.connection, self._clock()
         if (reply := kept_reply(connection, _NO_DATABASE, request, now)) is not None:
-            return find_database(connection, reply.decode())[1]
+            return Database(*json.loads(reply))
         try:
             find_database(connection, database.name)
         except DatabaseNotFound:
@@ -75,7 +78,7 @@ class Transact:
         values = (db, database.name, database.description, database.create_time, database.etag)
         connection.execute("INSERT INTO database (id, name, description, created, etag) VALUES (?, ?, ?, ?, ?)", values)
         self._begin_history(transaction, db, root.branch, root, database.create_time)
-        keep_reply(connection, _NO_DATABASE, request, now, database.name.encode())
+        keep_reply(connection, _NO_DATABASE, request, now, json.dumps(astuple(database)).encode())
         return database
 
     def update_database(self, transaction: Transaction, database: Database, expected_etag: str) -> Database:
@@ -102,7 +105,12 @@ class Transact:
             connection.execute(f"DELETE FROM {table} WHERE {column}=?", (db,))  # noqa: S608
 
     def create_branch(
-        self, transaction: Transaction, database: str, branch: Branch, start: Point | Commit, request: RequestKey | None
+        self,
+        transaction: Transaction,
+        database: str,
+        branch: Branch,
+        start: Point | Commit | KernelError,
+        request: RequestKey | None,
     ) -> Branch:
         """Create a branch at a point, or with a history of its own."""
         connection, now = transaction.connection, self._clock()
@@ -110,6 +118,8 @@ class Transact:
         if (reply := kept_reply(connection, db, request, now)) is not None:
             head, created, updated = reply.decode().split(" ")
             return Branch(branch.name, head, int(created), int(updated))
+        if isinstance(start, KernelError):
+            raise start
         query = "SELECT head FROM branch WHERE db=? AND name=?"
         if row := connection.execute(query, (db, branch.name)).fetchone():
             raise BranchAlreadyExists.of(database, branch.name, row[0].hex())
@@ -147,9 +157,11 @@ class Transact:
     ) -> Stored:
         """Run a decision at the branch's head and store its draft."""
         connection, now = transaction.connection, self._clock()
+        if request is not None:
+            reply = kept_reply(connection, find_database(connection, database)[0], request, now)
+            if reply is not None:
+                return Stored(None, reply)
         branch = find_branch(connection, database, name)
-        if (reply := kept_reply(connection, branch.db, request, now)) is not None:
-            return Stored(None, reply)
         draft = self._decide(connection, branch, decide(Head(branch.point(name), branch.time)))
         if dry_run:
             return Stored(draft, draft.reply)

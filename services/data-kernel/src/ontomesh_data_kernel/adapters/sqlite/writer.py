@@ -127,12 +127,14 @@ class Writer:
         try:
             await self._run(batch, inline)
         except sqlite3.Error as error:
-            if len(batch) == 1:
-                batch[0].error = refusal(error)
+            if len(batch) == 1 or is_busy(error):
+                for member in batch:
+                    member.error = refusal(error)
             else:
+                # One of them is at fault, or there is room for some of them.
                 for member in batch:
                     member.outcome = member.error = None
-                    await self._transact([member], inline=False)
+                    await self._transact([] if member.future.done() else [member], inline=False)
                 return
         except BaseException as error:
             for member in batch:

@@ -27,7 +27,7 @@ class OntologyChange:
 
 
 def apply(base: Ontology, change: OntologyChange) -> Ontology:
-    """The ontology after the change. Raises InvalidSchema.
+    """The ontology after the change. Raises InvalidSchema, TooLarge.
 
     Violations' fields are `schema[2].author` and `remove[0]`; a fault in an element that the change does not name has
     its document's id: `@schema/Person.author`.
@@ -36,12 +36,13 @@ def apply(base: Ontology, change: OntologyChange) -> Ontology:
     if change.mode is ChangeMode.REPLACE:
         if change.remove:
             refuse([Violation("remove", "goes with upserting; replacing removes whatever is not named")])
-        return Ontology.of(named)
+        return Ontology.of(named).within_limit()
     kept = {_name(element): element for element in base.elements}
     _remove(kept, change, {_name(element) for _, element in named})
     for _, element in named:
         kept.pop(_name(element), None)
-    return Ontology.of([*named, *((SCHEMA_PREFIX + name, element) for name, element in kept.items())])
+    outcome = Ontology.of([*named, *((SCHEMA_PREFIX + name, element) for name, element in kept.items())])
+    return outcome.within_limit()
 
 
 def _name(element: Element) -> str:

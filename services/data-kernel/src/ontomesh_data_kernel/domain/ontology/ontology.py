@@ -17,7 +17,7 @@ from ontomesh_data_kernel.domain.ontology.model import (
 from ontomesh_data_kernel.domain.ontology.parse import ElementParser, elements_at
 from ontomesh_data_kernel.domain.ontology.resolve import Hierarchy, Resolver
 from ontomesh_data_kernel.domain.ontology.validate import Compiled
-from ontomesh_data_kernel.errors import InvalidSchema, Violation
+from ontomesh_data_kernel.errors import InvalidSchema, TooLarge, Violation
 
 MAX_SCHEMA_BYTES = 1024 * 1024
 MAX_VIOLATIONS = 100
@@ -109,6 +109,13 @@ class Ontology:
         for id in sorted(self._bodies):
             digest.update(id.encode() + b"\0" + document_hash(self._bodies[id]))
         return digest.hexdigest()
+
+    def within_limit(self) -> "Ontology":
+        """This ontology, if it is small enough to be read back. Raises TooLarge beyond MAX_SCHEMA_BYTES."""
+        size = len(self.to_json())
+        if size > MAX_SCHEMA_BYTES:
+            raise TooLarge.of("the whole ontology in bytes", size, MAX_SCHEMA_BYTES, "schema")
+        return self
 
     def to_json(self) -> bytes:
         """The schema as one JSON array: the context, then classes and enums by name."""

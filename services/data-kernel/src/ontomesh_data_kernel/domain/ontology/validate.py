@@ -9,12 +9,20 @@ from dataclasses import dataclass
 import orjson
 
 from ontomesh_data_kernel.domain.canonical import document_hash, encode, kind_of
+from ontomesh_data_kernel.domain.limits import MAX_BODY_BYTES
 from ontomesh_data_kernel.domain.ontology.hints import near
 from ontomesh_data_kernel.domain.ontology.keys import IdMaker, id_fault, id_maker, is_document_id
 from ontomesh_data_kernel.domain.ontology.model import MAX_NAME, Family, Property
 from ontomesh_data_kernel.domain.ontology.resolve import Hierarchy
 from ontomesh_data_kernel.domain.ontology.types import SCALARS, Check, Fault, shown, wrong
-from ontomesh_data_kernel.errors import InvalidDocumentId, KernelError, SchemaViolation, UnknownClass, Violation
+from ontomesh_data_kernel.errors import (
+    InvalidDocumentId,
+    KernelError,
+    SchemaViolation,
+    TooLarge,
+    UnknownClass,
+    Violation,
+)
 
 MAX_VIOLATIONS = 20
 
@@ -62,7 +70,7 @@ class Compiled:
         `document_id` is the id that it must have, if it is known beforehand. Absent are: nulls of properties that are
         not required, and empty Sets. The body itself is not changed. Violations' fields are relative to the document.
 
-        Raises UnknownClass, SchemaViolation with up to MAX_VIOLATIONS faults, and InvalidDocumentId.
+        Raises UnknownClass, SchemaViolation with up to MAX_VIOLATIONS faults, InvalidDocumentId, and TooLarge.
         """
         name = body.get("@type")
         cls = self._classes.get(name) if type(name) is str else None
@@ -83,6 +91,8 @@ class Compiled:
             raise _violation(cls, body)
         canonical["@id"] = identity = self._identify(cls, body, canonical, document_id, random_id)
         encoded = encode(canonical)
+        if len(encoded) > MAX_BODY_BYTES:
+            raise _too_large(len(encoded))
         return Prepared(identity, cls.name, encoded, document_hash(encoded), _links(cls, canonical))
 
     def links(self, body: bytes) -> tuple[tuple[str, str], ...]:
@@ -126,6 +136,13 @@ class Compiled:
         if name in self._known:
             return UnknownClass.at("@type", f"{name} is abstract: a document is of one of its subclasses")
         return UnknownClass.at("@type", f"there is no class {shown(name)}{near(name, self._classes)}")
+
+
+def _too_large(size: int) -> TooLarge:
+    """What was sent may be smaller: an update adds to what is there, and a short exponent stands for many digits."""
+    description = f"its canonical form has {size:,} bytes where at most {MAX_BODY_BYTES:,} are allowed"
+    metadata = {"size": str(size), "limit": str(MAX_BODY_BYTES)}
+    return TooLarge(f"the document is too large: {description}", (Violation("", description),), metadata)
 
 
 def _violation(cls: _Class, body: Mapping[str, object]) -> SchemaViolation:
