@@ -18,6 +18,12 @@ def answer(value: object, status: int = 200, headers: Mapping[str, str] | None =
     return Response(orjson.dumps(value), status, dict(headers or {}), "application/json")
 
 
+def versioned(value: object, etag: str, commit: str = "", *, is_known: bool = False) -> Response:
+    """What a read answers: 304 without the value where the caller knows the etag."""
+    headers = {"ETag": f'"{etag}"'} | ({COMMIT_HEADER: commit} if commit else {})
+    return Response(status_code=304, headers=headers) if is_known else answer(value, headers=headers)
+
+
 def raw(body: bytes | None) -> object:
     """JSON as stored; null where there is none."""
     return orjson.Fragment(body) if body is not None else None
@@ -39,6 +45,11 @@ def database(one: model.Database) -> dict[str, Any]:
     }
 
 
+def database_page(page: model.DatabasePage) -> dict[str, Any]:
+    """A page of databases."""
+    return {"databases": [database(one) for one in page.databases], "next_page_token": page.next_page_token}
+
+
 def branch(one: model.Branch) -> dict[str, Any]:
     """A branch."""
     return {
@@ -47,6 +58,16 @@ def branch(one: model.Branch) -> dict[str, Any]:
         "create_time": time(one.create_time),
         "update_time": time(one.update_time),
     }
+
+
+def branch_page(page: model.BranchPage) -> dict[str, Any]:
+    """A page of branches."""
+    return {"branches": [branch(one) for one in page.branches], "next_page_token": page.next_page_token}
+
+
+def ontology(one: model.OntologyAt) -> dict[str, Any]:
+    """The ontology at a commit."""
+    return {"schema": raw(one.schema), "digest": one.digest, "commit": one.commit}
 
 
 def commit(one: model.Commit) -> dict[str, Any]:
@@ -66,6 +87,16 @@ def commit(one: model.Commit) -> dict[str, Any]:
     }
 
 
+def commit_page(page: model.CommitPage) -> dict[str, Any]:
+    """A page of a log."""
+    return {"commits": [commit(one) for one in page.commits], "next_page_token": page.next_page_token}
+
+
+def resolved(one: model.ResolvedRef) -> dict[str, Any]:
+    """What a ref names."""
+    return {"commit": commit(one.commit), "branch": one.branch}
+
+
 def committed(one: model.Committed) -> dict[str, Any]:
     """A commit and what became of its operations."""
     return {
@@ -74,9 +105,27 @@ def committed(one: model.Committed) -> dict[str, Any]:
     }
 
 
+def written(one: model.Committed) -> dict[str, Any]:
+    """A commit of one operation, and the document that it concerned."""
+    result = one.results[0]
+    return {"id": result.id, "etag": result.etag, "commit": commit(one.commit)}
+
+
 def document(one: model.Document) -> dict[str, Any]:
     """A document with its body as stored."""
     return {"id": one.id, "etag": one.etag, "body": raw(one.body)}
+
+
+def document_page(page: model.DocumentPage) -> dict[str, Any]:
+    """A page of documents of one commit."""
+    found = [document(one) for one in page.documents]
+    return {"documents": found, "next_page_token": page.next_page_token, "commit": page.commit}
+
+
+def document_batch(batch: model.DocumentBatch) -> dict[str, Any]:
+    """Documents by their ids, and the ids that there are not."""
+    found = [document(one) for one in batch.documents]
+    return {"documents": found, "missing_ids": batch.missing, "commit": batch.commit}
 
 
 def document_diff(one: model.DocumentDiff) -> dict[str, Any]:
@@ -98,6 +147,17 @@ def document_diff(one: model.DocumentDiff) -> dict[str, Any]:
     }
 
 
+def diff_page(page: model.DiffPage) -> dict[str, Any]:
+    """A page of differences."""
+    return {
+        "documents": [document_diff(one) for one in page.documents],
+        "next_page_token": page.next_page_token,
+        "base_commit": page.base_commit,
+        "target_commit": page.target_commit,
+        "total_size": page.total_size,
+    }
+
+
 def conflict(one: model.Conflict) -> dict[str, Any]:
     """One conflict of a merge."""
     return {
@@ -108,6 +168,12 @@ def conflict(one: model.Conflict) -> dict[str, Any]:
         "ours": raw(one.ours),
         "theirs": raw(one.theirs),
     }
+
+
+def conflict_page(page: model.ConflictPage) -> dict[str, Any]:
+    """A page of conflicts."""
+    found = [conflict(one) for one in page.conflicts]
+    return {"conflicts": found, "next_page_token": page.next_page_token, "total_size": page.total_size}
 
 
 def merged(one: model.MergeResult) -> dict[str, Any]:
@@ -123,12 +189,13 @@ def merged(one: model.MergeResult) -> dict[str, Any]:
     }
 
 
-def progress(one: model.VerifyProgress) -> dict[str, Any]:
-    """How far a verification has come."""
-    return {
+def progress(one: model.VerifyProgress) -> bytes:
+    """How far a verification has come, as a line of JSON."""
+    value = {
         "commits": one.commits,
         "documents": one.documents,
         "total_commits": one.total_commits,
         "problems": [{"commit": part.commit, "id": part.id, "description": part.description} for part in one.problems],
         "done": one.done,
     }
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)

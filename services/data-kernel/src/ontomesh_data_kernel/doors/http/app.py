@@ -1,6 +1,6 @@
 """The HTTP door: the same domain calls as the gRPC door's, for trying things and for small clients."""
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, HTTPException, Request
 
 from ontomesh_chassis.health import Health
 from ontomesh_chassis.http import create_app
@@ -20,5 +20,11 @@ def create_http_app(kernel: Kernel, pipeline: Pipeline, health: Health, version:
     """The HTTP door over a kernel."""
     app = create_app("Ontomesh data kernel", version, pipeline=pipeline, health=health, description=_DESCRIPTION)
     for routes in (database_routes, branch_routes, ontology_routes, document_routes, commit_routes, merge_routes):
-        app.include_router(routes(kernel))
+        app.include_router(routes(kernel), dependencies=[Depends(_whole_address)])
     return app
+
+
+async def _whole_address(request: Request) -> None:
+    # A route's pattern ends in `$`, which also stands before a last line end and so would cut it off an id.
+    if request.scope["path"].endswith("\n"):
+        raise HTTPException(404)

@@ -1,34 +1,22 @@
 """Commits, logs, diffs and merges over HTTP."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from ontomesh_data_kernel.domain import model
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.doors.caller import caller_now
-from ontomesh_data_kernel.doors.http import answers
-from ontomesh_data_kernel.doors.http.parameters import PageSize, PageToken, Ref, RequestId, json_body
+from ontomesh_data_kernel.doors.http import answers, examples
+from ontomesh_data_kernel.doors.http.parameters import PageSize, PageToken, Ref, RequestId, json_answer, json_body
 from ontomesh_data_kernel.doors.http.reading import Members, as_sent, read_members
 from ontomesh_data_kernel.errors import InvalidRequest
 
-_COMMIT = {
-    "branch": "main",
-    "message": "Add two people",
-    "operations": [
-        {"insert": {"body": {"@type": "Person", "name": "ada"}}},
-        {"update": {"id": "Person/bob", "patch": {"name": "Bob"}}},
-        {"delete": {"id": "Person/eve"}},
-    ],
-}
-_MERGE = {
-    "source": "trial",
-    "branch": "main",
-    "resolutions": [{"id": "Person/ada", "property": "name", "side": "theirs"}],
-}
+_LINES = "application/x-ndjson"
+_COMMIT = answers.commit(examples.COMMIT)
 
 
 def commit_routes(kernel: Kernel) -> APIRouter:
@@ -39,48 +27,66 @@ def commit_routes(kernel: Kernel) -> APIRouter:
         "/commits",
         status_code=201,
         summary="Commit operations and an ontology change as one atomic step",
-        openapi_extra=json_body(_COMMIT),
+        openapi_extra=json_body(examples.COMMIT_REQUEST),
+        responses=json_answer(
+            answers.committed(examples.COMMITTED),
+            "Committed. With validate_only: 200, and a commit without an id.",
+            201,
+        ),
     )
     async def create_commit(database: str, request: Request, request_id: RequestId = "") -> Response:
         asked = _commit_request(database, await read_members(request), request_id)
         made = await kernel.commits.create(caller_now(), asked)
+        if asked.validate_only:
+            return answers.answer(answers.committed(made))
         headers = {
             answers.COMMIT_HEADER: made.commit.id,
             "Location": f"/v1/databases/{database}/commits/commit:{made.commit.id}",
         }
-        if asked.validate_only:
-            return answers.answer(answers.committed(made))
         return answers.answer(answers.committed(made), 201, headers)
 
-    @routes.get("/commits", summary="The commits that a ref reaches, newest first")
+    @routes.get(
+        "/commits",
+        summary="The commits that a ref reaches, newest first",
+        responses=json_answer(answers.commit_page(examples.COMMITS)),
+    )
     async def list_commits(
         database: str, ref: Ref = "", first_parent: bool = False, page_size: PageSize = 0, page_token: PageToken = ""
     ) -> Response:
         page = await kernel.commits.list(caller_now(), database, ref, first_parent, page_size, page_token)
-        found = [answers.commit(one) for one in page.commits]
-        return answers.answer({"commits": found, "next_page_token": page.next_page_token})
+        return answers.answer(answers.commit_page(page))
 
-    @routes.get("/commits/{ref:path}", summary="The commit that a ref names")
+    @routes.get("/commits/{ref:path}", summary="The commit that a ref names", responses=json_answer(_COMMIT))
     async def get_commit(database: str, ref: str) -> Response:
         return answers.answer(answers.commit(await kernel.commits.get(caller_now(), database, ref)))
 
-    @routes.get("/refs/{ref:path}", summary="What a ref names now")
+    @routes.get(
+        "/refs/{ref:path}",
+        summary="What a ref names now",
+        responses=json_answer(answers.resolved(examples.RESOLVED)),
+    )
     async def resolve_ref(database: str, ref: str) -> Response:
         found = await kernel.refs.resolve(caller_now(), database, ref)
-        return answers.answer({"commit": answers.commit(found.commit), "branch": found.branch})
+        return answers.answer(answers.resolved(found))
 
-    @routes.get("/verify", summary="Recompute every hash that a ref reaches; a line of JSON for each report")
+    @routes.get(
+        "/verify",
+        summary="Recompute every hash that a ref reaches; a line of JSON for each report",
+        response_class=StreamingResponse,
+        responses={200: {"content": {_LINES: {"example": answers.progress(examples.REPORT).decode()}}}},
+    )
     async def verify_history(database: str, ref: Ref = "") -> Response:
         reports = kernel.commits.verify(caller_now(), database, ref)
         # The first is awaited here, so that a refusal is an answer of its own.
         first = await anext(reports)
 
         async def lines() -> AsyncIterator[bytes]:
-            yield orjson.dumps(answers.progress(first)) + b"\n"
-            async for report in reports:
-                yield orjson.dumps(answers.progress(report)) + b"\n"
+            async with aclosing(reports):
+                yield answers.progress(first)
+                async for report in reports:
+                    yield answers.progress(report)
 
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
+        return StreamingResponse(lines(), media_type=_LINES)
 
     return routes
 
@@ -89,7 +95,11 @@ def merge_routes(kernel: Kernel) -> APIRouter:
     """Routes that compare and merge."""
     routes = APIRouter(prefix="/v1/databases/{database}", tags=["diff and merge"])
 
-    @routes.get("/diff", summary="The documents that differ between two refs; without a base, what a commit changed")
+    @routes.get(
+        "/diff",
+        summary="The documents that differ between two refs; without a base, what a commit changed",
+        responses=json_answer(answers.diff_page(examples.DIFF)),
+    )
     async def diff(
         database: str,
         base: str = "",
@@ -99,34 +109,28 @@ def merge_routes(kernel: Kernel) -> APIRouter:
         page_token: PageToken = "",
     ) -> Response:
         page = await kernel.diffs.diff(caller_now(), database, base, target, include_bodies, page_size, page_token)
-        return answers.answer(
-            {
-                "documents": [answers.document_diff(one) for one in page.documents],
-                "next_page_token": page.next_page_token,
-                "base_commit": page.base_commit,
-                "target_commit": page.target_commit,
-                "total_size": page.total_size,
-            }
-        )
+        return answers.answer(answers.diff_page(page))
 
     @routes.post(
         "/merges",
         summary="Merge a ref into a branch; conflicts are the answer, not an error",
-        openapi_extra=json_body(_MERGE),
+        openapi_extra=json_body(examples.MERGE_REQUEST),
+        responses=json_answer(answers.merged(examples.MERGED)),
     )
     async def merge(database: str, request: Request, request_id: RequestId = "") -> Response:
         asked = _merge_request(database, await read_members(request), request_id)
         return answers.answer(answers.merged(await kernel.merges.merge(caller_now(), asked)))
 
-    @routes.get("/conflicts", summary="The conflicts that a merge of two refs has")
+    @routes.get(
+        "/conflicts",
+        summary="The conflicts that a merge of two refs has",
+        responses=json_answer(answers.conflict_page(examples.CONFLICTS)),
+    )
     async def list_conflicts(
         database: str, ours: str = "", theirs: str = "", page_size: PageSize = 0, page_token: PageToken = ""
     ) -> Response:
         page = await kernel.merges.conflicts(caller_now(), database, ours, theirs, page_size, page_token)
-        found = [answers.conflict(one) for one in page.conflicts]
-        return answers.answer(
-            {"conflicts": found, "next_page_token": page.next_page_token, "total_size": page.total_size}
-        )
+        return answers.answer(answers.conflict_page(page))
 
     return routes
 

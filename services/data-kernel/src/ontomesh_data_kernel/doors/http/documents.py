@@ -16,7 +16,7 @@ from ontomesh_data_kernel.domain.model import (
     Update,
 )
 from ontomesh_data_kernel.doors.caller import caller_now
-from ontomesh_data_kernel.doors.http import answers
+from ontomesh_data_kernel.doors.http import answers, examples
 from ontomesh_data_kernel.doors.http.parameters import (
     Branch,
     IfMatch,
@@ -26,12 +26,13 @@ from ontomesh_data_kernel.doors.http.parameters import (
     PageToken,
     Ref,
     RequestId,
+    json_answer,
     json_body,
 )
-from ontomesh_data_kernel.doors.http.reading import as_sent, etag_of, located, read_members, read_value
+from ontomesh_data_kernel.doors.http.reading import as_sent, etag_of, is_known, located, read_members, read_value
 from ontomesh_data_kernel.errors import InvalidDocumentId, KernelError
 
-_PERSON = {"@type": "Person", "name": "ada"}
+_WRITTEN = answers.written(examples.COMMITTED)
 
 
 def document_routes(kernel: Kernel) -> APIRouter:
@@ -46,16 +47,19 @@ def document_routes(kernel: Kernel) -> APIRouter:
             raise located(error) from None
 
     def written(made: Committed, status: int = 200, location: str = "") -> Response:
-        result = made.results[0]
+        etag = made.results[0].etag
         headers = {answers.COMMIT_HEADER: made.commit.id}
-        if result.etag:
-            headers["ETag"] = f'"{result.etag}"'
+        if etag:
+            headers["ETag"] = f'"{etag}"'
         if location:
-            headers["Location"] = f"{location}/{quote(result.id)}"
-        value = {"id": result.id, "etag": result.etag, "commit": answers.commit(made.commit)}
-        return answers.answer(value, status, headers)
+            headers["Location"] = location
+        return answers.answer(answers.written(made), status, headers)
 
-    @routes.get("/documents", summary="The documents of a class with its subclasses, or of all, by id")
+    @routes.get(
+        "/documents",
+        summary="The documents of a class with its subclasses, or of all, by id",
+        responses=json_answer(answers.document_page(examples.DOCUMENTS)),
+    )
     async def list_documents(
         database: str,
         ref: Ref = "",
@@ -65,44 +69,51 @@ def document_routes(kernel: Kernel) -> APIRouter:
         page_token: PageToken = "",
     ) -> Response:
         page = await kernel.documents.list(caller_now(), database, ref, type, exact_type, page_size, page_token)
-        found = [answers.document(one) for one in page.documents]
-        return answers.answer({"documents": found, "next_page_token": page.next_page_token, "commit": page.commit})
+        return answers.answer(answers.document_page(page))
 
     @routes.post(
-        "/documents", status_code=201, summary="Insert a document", openapi_extra=json_body(_PERSON, "The document.")
+        "/documents",
+        status_code=201,
+        summary="Insert a document",
+        openapi_extra=json_body(examples.PERSON, "The document."),
+        responses=json_answer(_WRITTEN, status=201),
     )
     async def insert_document(
         database: str, request: Request, branch: Branch = "", message: Message = "", request_id: RequestId = ""
     ) -> Response:
         operation = Insert(as_sent(await read_value(request)))
         made = await commit(database, operation, branch, message, request_id)
-        return written(made, 201, f"/v1/databases/{database}/documents")
+        place = f"/v1/databases/{database}/documents/{quote(made.results[0].id)}"
+        return written(made, 201, f"{place}?ref={made.commit.branch}")
 
     @routes.post(
         "/documents:batchGet",
         summary="Several documents of one commit",
-        openapi_extra=json_body({"ids": ["Person/ada"], "ref": "main"}),
+        openapi_extra=json_body({"ids": ["Person/ada", "Person/bob"], "ref": "main"}),
+        responses=json_answer(answers.document_batch(examples.BATCH)),
     )
     async def batch_get_documents(database: str, request: Request) -> Response:
         body = await read_members(request)
         ids, ref = body.texts("ids"), body.text("ref")
         body.end()
         batch = await kernel.documents.batch_get(caller_now(), database, ref, ids)
-        found = [answers.document(one) for one in batch.documents]
-        return answers.answer({"documents": found, "missing_ids": batch.missing, "commit": batch.commit})
+        return answers.answer(answers.document_batch(batch))
 
-    @routes.get("/documents/{id:path}", summary="A document's body, exactly as stored")
+    @routes.get(
+        "/documents/{id:path}",
+        summary="A document's body, exactly as stored",
+        responses=json_answer(answers.raw(examples.DOCUMENT.body), conditional=True),
+    )
     async def get_document(database: str, id: str, ref: Ref = "", if_none_match: IfNoneMatch = None) -> Response:
         found = await kernel.documents.get(caller_now(), database, ref, id)
-        headers = {"ETag": f'"{found.document.etag}"', answers.COMMIT_HEADER: found.commit}
-        if if_none_match is not None and etag_of(if_none_match) == found.document.etag:
-            return Response(status_code=304, headers=headers)
-        return Response(found.document.body, 200, headers, "application/json")
+        body, etag = answers.raw(found.document.body), found.document.etag
+        return answers.versioned(body, etag, found.commit, is_known=is_known(if_none_match, etag))
 
     @routes.put(
         "/documents/{id:path}",
         summary="Put a document: If-Match replaces just that version, If-None-Match: * only inserts",
-        openapi_extra=json_body(_PERSON, "The whole document."),
+        openapi_extra=json_body(examples.NICKED, "The whole document."),
+        responses=json_answer(_WRITTEN),
     )
     async def put_document(
         database: str,
@@ -129,7 +140,8 @@ def document_routes(kernel: Kernel) -> APIRouter:
     @routes.patch(
         "/documents/{id:path}",
         summary="Change a document by a JSON merge patch",
-        openapi_extra=json_body({"name": "Ada"}, media_type="application/merge-patch+json"),
+        openapi_extra=json_body(examples.NICK, media_type="application/merge-patch+json"),
+        responses=json_answer(_WRITTEN),
     )
     async def patch_document(
         database: str,
@@ -144,7 +156,11 @@ def document_routes(kernel: Kernel) -> APIRouter:
         operation = Update(id, patch, None, etag_of(if_match))
         return written(await commit(database, operation, branch, message, request_id))
 
-    @routes.delete("/documents/{id:path}", summary="Delete a document that nothing links to")
+    @routes.delete(
+        "/documents/{id:path}",
+        summary="Delete a document that nothing links to",
+        responses=json_answer(_WRITTEN | {"etag": ""}),
+    )
     async def delete_document(
         database: str,
         id: str,

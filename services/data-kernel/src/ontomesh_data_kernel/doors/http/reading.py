@@ -113,6 +113,13 @@ def etag_of(header: str | None) -> str:
     return quoted.group(1) if quoted else header.strip()
 
 
+def is_known(if_none_match: str | None, etag: str) -> bool:
+    """Whether an If-None-Match header names the etag, weak or not, or is `*` (RFC 9110, 13.1.2)."""
+    if if_none_match is None:
+        return False
+    return if_none_match.strip() == "*" or etag in _QUOTED.findall(if_none_match)
+
+
 def located(error: KernelError) -> KernelError:
     """A refusal of a commit's one operation, its fields as the caller of a document's route sent them: the document's
     properties by name, else `body`, `id` or `etag`.
