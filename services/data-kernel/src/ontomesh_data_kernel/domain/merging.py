@@ -18,7 +18,7 @@ from ontomesh_data_kernel.errors import (
     UnknownConflict,
     Violation,
 )
-from ontomesh_data_kernel.ports import Point, Version
+from ontomesh_data_kernel.ports import Point, Version, weigh
 
 
 class Resolutions:
@@ -102,6 +102,11 @@ class MergePlan:
         twin.outcome = Outcome(dict(outcome.documents), dict(outcome.deleted), dict(outcome.current))
         return twin
 
+    @property
+    def weight(self) -> int:
+        """How much work it is to write the outcome."""
+        return weigh(len(self.sides.ids), sum(len(document.body) for document in self.outcome.documents.values()))
+
     def work_out(self) -> None:
         """Merge the ontology, then every document. Raises MalformedBody for a chosen value that is no document."""
         self.merged_ontology = self._merge_ontology()
@@ -114,6 +119,7 @@ class MergePlan:
                 continue
             self.conflicts.pop(id, None)
             self.faults.pop(id, None)
+            self.used.pop(id, None)
             self.outcome.documents.pop(id, None)
             self.outcome.deleted.pop(id, None)
             self.outcome.current.pop(id, None)
