@@ -4,7 +4,7 @@ A store keeps databases, branches and commits, and answers what a document was a
 what a commit does is decided by the domain, inside the store's transaction, through a `Decision`.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -173,6 +173,11 @@ class HistoryEntry:
     changes: Sequence[StoredChange]
 
 
+def weigh(documents: int, size: int) -> int:
+    """How much work it is to write documents of `size` bytes in all: of small ones as many as they are."""
+    return max(documents, size >> 10)
+
+
 class Store(Protocol):
     """A versioned document store.
 
@@ -239,8 +244,10 @@ class Store(Protocol):
         """Find a ref's commit and read a document there, in one step where the store can. Raises as `resolve`."""
         ...
 
-    async def read_many(self, point: Point, ids: Collection[str]) -> Mapping[str, Version]:
-        """Return those of the documents that exist."""
+    async def read_many(
+        self, point: Point, ids: Collection[str], max_bytes: int | None = None
+    ) -> Mapping[str, Version]:
+        """Return those of the documents that exist. Raises TooLarge, on `ids`, once their bodies exceed `max_bytes`."""
         ...
 
     async def read_ontology(self, point: Point) -> Mapping[str, bytes]:
@@ -270,8 +277,8 @@ class Store(Protocol):
         """Return the first parent."""
         ...
 
-    async def is_ancestor(self, ancestor: Point, of: Point) -> bool:
-        """Whether `of` reaches `ancestor`, or is it."""
+    async def is_ancestor(self, ancestor: Point, of: Point, first_parent: bool = False) -> bool:
+        """Whether `of` reaches `ancestor`, or is it; by first parents alone if `first_parent`."""
         ...
 
     async def merge_bases(self, ours: Point, theirs: Point) -> Sequence[Point]:
@@ -290,13 +297,16 @@ class Store(Protocol):
     ) -> Stored:
         """Run a decision at the branch's head and store its draft, atomically and durably.
 
-        `weight` is about how many documents it concerns. Raises BranchNotFound, RequestIdReused, what the decision
-        raises, StoreFull.
+        `weight` is about how much work it is, as `weigh` has it. Raises BranchNotFound, RequestIdReused, what the
+        decision raises, StoreFull.
         """
         ...
 
-    def history(self, point: Point) -> AsyncIterator[HistoryEntry]:
-        """Iterate over every commit that a point reaches, as stored, in any order that has parents' lines first."""
+    def history(self, point: Point) -> AsyncGenerator[Sequence[HistoryEntry]]:
+        """Iterate over every commit that a point reaches, as stored, in any order that has parents' lines first.
+
+        They come in batches that end at some megabytes of bodies, however many commits that is. Close it when done.
+        """
         ...
 
     async def count_history(self, point: Point) -> int:

@@ -163,8 +163,8 @@ class MergeResponse(_message.Message):
 
     @_builtins.property
     def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[_merge_pb2.Conflict]:
-        """The first conflicts, at most 100 and 3 MiB of values; only with OUTCOME_CONFLICTS. `ListConflicts` of the two commits below has
-        all of them.
+        """The first conflicts, at most 100 and 3 MiB of values; only with OUTCOME_CONFLICTS. `ListConflicts` of the two
+        commits below has all of them.
         """
 
     @_builtins.property

@@ -28,8 +28,8 @@ if _version_not_supported:
 class MergeServiceStub:
     """MergeService merges three ways: what the source changed since the common ancestor is applied to the branch.
     Documents merge by top-level property, Sets as sets (the additions and removals of both sides), everything
-    else as one value. The ontology merges first, in the same way. Needs `write` on the branch and `read` on the
-    source.
+    else as one value. The ontology merges first, in the same way. Needs `write` and `read` on the branch, since
+    conflicts show what is there, and `read` on the source.
     """
 
     def __init__(self, channel):
@@ -53,8 +53,8 @@ class MergeServiceStub:
 class MergeServiceServicer:
     """MergeService merges three ways: what the source changed since the common ancestor is applied to the branch.
     Documents merge by top-level property, Sets as sets (the additions and removals of both sides), everything
-    else as one value. The ontology merges first, in the same way. Needs `write` on the branch and `read` on the
-    source.
+    else as one value. The ontology merges first, in the same way. Needs `write` and `read` on the branch, since
+    conflicts show what is there, and `read` on the source.
     """
 
     def Merge(self, request, context):
@@ -104,8 +104,8 @@ def add_MergeServiceServicer_to_server(servicer, server):
 class MergeService:
     """MergeService merges three ways: what the source changed since the common ancestor is applied to the branch.
     Documents merge by top-level property, Sets as sets (the additions and removals of both sides), everything
-    else as one value. The ontology merges first, in the same way. Needs `write` on the branch and `read` on the
-    source.
+    else as one value. The ontology merges first, in the same way. Needs `write` and `read` on the branch, since
+    conflicts show what is there, and `read` on the source.
     """
 
     @staticmethod

@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class MergeServiceStub:
     """MergeService merges three ways: what the source changed since the common ancestor is applied to the branch.
     Documents merge by top-level property, Sets as sets (the additions and removals of both sides), everything
-    else as one value. The ontology merges first, in the same way. Needs `write` on the branch and `read` on the
-    source.
+    else as one value. The ontology merges first, in the same way. Needs `write` and `read` on the branch, since
+    conflicts show what is there, and `read` on the source.
     """
 
     @_typing.overload
@@ -57,8 +57,8 @@ class MergeServiceStub:
 class MergeServiceAsyncStub(MergeServiceStub):
     """MergeService merges three ways: what the source changed since the common ancestor is applied to the branch.
     Documents merge by top-level property, Sets as sets (the additions and removals of both sides), everything
-    else as one value. The ontology merges first, in the same way. Needs `write` on the branch and `read` on the
-    source.
+    else as one value. The ontology merges first, in the same way. Needs `write` and `read` on the branch, since
+    conflicts show what is there, and `read` on the source.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -81,8 +81,8 @@ class MergeServiceAsyncStub(MergeServiceStub):
 class MergeServiceServicer(metaclass=_abc_1.ABCMeta):
     """MergeService merges three ways: what the source changed since the common ancestor is applied to the branch.
     Documents merge by top-level property, Sets as sets (the additions and removals of both sides), everything
-    else as one value. The ontology merges first, in the same way. Needs `write` on the branch and `read` on the
-    source.
+    else as one value. The ontology merges first, in the same way. Needs `write` and `read` on the branch, since
+    conflicts show what is there, and `read` on the source.
     """
 
     @_abc_1.abstractmethod

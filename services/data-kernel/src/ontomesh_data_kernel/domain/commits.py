@@ -1,13 +1,14 @@
 """Committing, and reading the history."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from typing import TypeVar
 
 import orjson
 
 from ontomesh_data_kernel.domain.caller import Caller
-from ontomesh_data_kernel.domain.deciding import Attempt, Precheck
+from ontomesh_data_kernel.domain.deciding import Attempt, Precheck, request_weight
 from ontomesh_data_kernel.domain.drafting import Record
 from ontomesh_data_kernel.domain.examining import examine_instances
 from ontomesh_data_kernel.domain.identity import Clock, request_key
@@ -40,7 +41,7 @@ from ontomesh_data_kernel.ports import RequestKey, Store
 T = TypeVar("T")
 
 _IN_THREAD = 64
-"""From so many operations on, what needs no store is done in a thread: the event loop serves others meanwhile."""
+"""From this weight on, what needs no store is done in a thread: the event loop serves others meanwhile."""
 
 
 class Commits:
@@ -58,14 +59,16 @@ class Commits:
         check_request_id(request.request_id)
         if not request.operations and request.ontology is None:
             raise InvalidRequest.at("operations", "a commit has operations, an ontology change or both")
-        parsed = await _off_loop(len(request.operations), lambda: parse_operations(request.operations))
+        weight = request_weight(request)
+        parsed = await _off_loop(weight, lambda: parse_operations(request.operations))
+        key = None if request.validate_only else await _off_loop(weight, lambda: _key(caller, request, record))
         attempt = Attempt(request, record, parsed, self._ontologies, self._clock, self._draw_id)
         await self._precheck(request, attempt)
         stored = await self._store.commit(
             request.database,
             record.branch,
             attempt.decide,
-            request=None if request.validate_only else _key(caller, request, record),
+            request=key,
             weight=attempt.weight,
             dry_run=request.validate_only,
         )
@@ -130,11 +133,12 @@ class Commits:
         token = make_token(listing, point.commit, str(page[-1].time), page[-1].id) if more else ""
         return CommitPage(page, token)
 
-    async def verify(self, caller: Caller, database: str, ref: str) -> AsyncIterator[VerifyProgress]:
+    async def verify(self, caller: Caller, database: str, ref: str) -> AsyncGenerator[VerifyProgress]:
         """Recompute every hash that a ref reaches, and tell how far it has come."""
         point = await find(self._store, caller, database, ref)
-        async for progress in verify(self._store, database, point):
-            yield progress
+        async with aclosing(verify(self._store, database, point)) as told:
+            async for progress in told:
+                yield progress
 
 
 def _bytes_of(commit: Commit) -> int:
@@ -182,5 +186,5 @@ async def committed(store: Store, database: str, reply: bytes, commit: Commit | 
     return Committed(commit, tuple(OperationResult(id, etag) for id, etag in kept["results"]))
 
 
-async def _off_loop(size: int, work: Callable[[], T]) -> T:
-    return await asyncio.to_thread(work) if size >= _IN_THREAD else work()
+async def _off_loop(weight: int, work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work) if weight >= _IN_THREAD else work()

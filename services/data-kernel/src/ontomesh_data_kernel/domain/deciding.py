@@ -37,7 +37,7 @@ from ontomesh_data_kernel.domain.ontology import (
     apply,
     parse_schema_text,
 )
-from ontomesh_data_kernel.domain.operations import Parsed, Ready, prepare_operations, updated
+from ontomesh_data_kernel.domain.operations import Parsed, Ready, prepare_operations, size_of, updated
 from ontomesh_data_kernel.errors import (
     DocumentAlreadyExists,
     DocumentNotFound,
@@ -46,7 +46,7 @@ from ontomesh_data_kernel.errors import (
     KernelError,
     StaleHead,
 )
-from ontomesh_data_kernel.ports import Decision, Draft, Facts, Head, Needs, Point, Version
+from ontomesh_data_kernel.ports import Decision, Draft, Facts, Head, Needs, Point, Version, weigh
 
 _REVALIDATION_WEIGHT = 1_000
 
@@ -95,9 +95,9 @@ class Attempt:
 
     @property
     def weight(self) -> int:
-        """About how many documents the transaction concerns."""
+        """About how much work the transaction is, as far as the request shows it; see `ports.weigh`."""
         revalidates = self._request.ontology is not None
-        return len(self._parsed) + (_REVALIDATION_WEIGHT if revalidates else 0)
+        return request_weight(self._request) + (_REVALIDATION_WEIGHT if revalidates else 0)
 
     def prepare(self, base: Ontology) -> Precheck:
         """Check everything that depends on the ontology alone."""
@@ -216,9 +216,14 @@ def changed_ontology(base: Ontology, edit: OntologyEdit) -> Ontology:
         raise error.within("ontology") from None
 
 
+def request_weight(request: CommitRequest) -> int:
+    """How much work it is to write a request's documents."""
+    return weigh(len(request.operations), size_of(request.operations))
+
+
 def reply_of(commit: Commit, results: Sequence[OperationResult]) -> bytes:
     """What is kept of a commit's answer for its request id."""
     return orjson.dumps({"commit": commit.id, "results": [[result.id, result.etag] for result in results]})
 
 
-__all__ = ["Attempt", "Draft", "Precheck", "changed_ontology", "reply_of"]
+__all__ = ["Attempt", "Draft", "Precheck", "changed_ontology", "reply_of", "request_weight"]

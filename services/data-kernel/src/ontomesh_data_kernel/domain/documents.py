@@ -15,7 +15,7 @@ from ontomesh_data_kernel.domain.model import Document, DocumentAt, DocumentBatc
 from ontomesh_data_kernel.domain.ontologies import OntologyCache
 from ontomesh_data_kernel.domain.ontology import near
 from ontomesh_data_kernel.domain.paging import make_token, read_token
-from ontomesh_data_kernel.errors import DocumentNotFound, InvalidRequest, TooLarge, UnknownClass
+from ontomesh_data_kernel.errors import DocumentNotFound, InvalidRequest, UnknownClass
 from ontomesh_data_kernel.ports import Point, Store
 
 
@@ -45,9 +45,7 @@ class Documents:
         for index, id in enumerate(ids):
             check_document_id(f"ids[{index}]", id)
         point = await find(self._store, caller, database, ref)
-        found = await self._store.read_many(point, wanted)
-        if (size := sum(len(version.body) for version in found.values())) > MAX_BATCH_BYTES:
-            raise TooLarge.of("the documents in bytes", size, MAX_BATCH_BYTES, "ids")
+        found = await self._store.read_many(point, wanted, MAX_BATCH_BYTES)
         documents = tuple(Document(id, found[id].body, found[id].etag) for id in wanted if id in found)
         return DocumentBatch(documents, tuple(id for id in wanted if id not in found), point.commit)
 

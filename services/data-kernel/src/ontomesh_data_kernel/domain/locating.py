@@ -42,9 +42,11 @@ async def find_again(store: Store, caller: Caller, database: str, ref: str, comm
         then = await store.resolve(database, parse_ref(f"commit:{commit}", "page_token"))
     except (CommitNotFound, InvalidRef):
         then = None
+    if then is not None and await store.is_ancestor(then, now, first_parent=True):
+        return then
     if then is None or not await store.is_ancestor(then, now):
         raise InvalidPageToken.at("page_token", f"the history of {ref!r} was rewritten since the first page")
-    # A merge reaches commits of branches that the ref's own right does not cover.
+    # It came with a merge, perhaps from a branch that the ref's own right does not cover.
     caller.require("read", database, then.branch)
     return then
 

@@ -77,6 +77,7 @@ class Merges:
         key = None if request.validate_only else _key(caller, request, record)
         try:
             theirs = await find(self._store, caller, request.database, request.source, "source")
+            caller.require("read", request.database, branch)  # conflicts show what is there
         except (BranchNotFound, CommitNotFound) as error:
             return await self._answered(request, record, key, error)
         for _ in range(_ATTEMPTS):
@@ -115,7 +116,7 @@ class Merges:
             record.branch,
             decide,
             request=key,
-            weight=len(plan.sides.ids) + len(examined) if plan is not None else 1,
+            weight=plan.weight + len(examined) if plan is not None else 1,
             dry_run=request.validate_only,
         )
         return await self._merged(request, stored)

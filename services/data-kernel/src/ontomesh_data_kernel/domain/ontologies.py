@@ -1,5 +1,6 @@
 """Ontologies at points in history."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Generator
 
@@ -35,7 +36,8 @@ class OntologyCache:
         """The ontology at a point."""
         known = self._known.get(point.ontology_digest)
         if known is None:
-            known = self.remember(Ontology.from_documents(await self._store.read_ontology(point)))
+            elements = await self._store.read_ontology(point)
+            known = self.remember(await asyncio.to_thread(Ontology.from_documents, elements))
         return known
 
     def at_head(self, head: Head) -> Generator[Needs, Facts, Ontology]:

@@ -41,10 +41,15 @@ def parse_operations(operations: Sequence[Operation]) -> list[Parsed]:
     """Read the operations' JSON. Raises TooLarge, InvalidRequest, MalformedBody."""
     if len(operations) > MAX_OPERATIONS:
         raise TooLarge.of("operations", len(operations), MAX_OPERATIONS, "operations")
-    total = sum(_size(operation) for operation in operations)
+    total = size_of(operations)
     if total > MAX_COMMIT_BYTES:
         raise TooLarge.of("the operations in bytes", total, MAX_COMMIT_BYTES, "operations")
     return [_parse(operation, index) for index, operation in enumerate(operations)]
+
+
+def size_of(operations: Sequence[Operation]) -> int:
+    """How many bytes operations bring."""
+    return sum(map(_size, operations))
 
 
 def _size(operation: Operation) -> int:

@@ -1,6 +1,8 @@
 """Verifying a history: every hash recomputed from what it vouches for."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 
 from ontomesh_data_kernel.domain.canonical import document_hash
 from ontomesh_data_kernel.domain.identity import commit_id
@@ -10,30 +12,34 @@ from ontomesh_data_kernel.errors import KernelError
 from ontomesh_data_kernel.ports import HistoryEntry, Point, Store
 
 MAX_PROBLEMS = 100
-_REPORT_EVERY = 200
 
 
-async def verify(store: Store, database: str, point: Point) -> AsyncIterator[VerifyProgress]:
-    """Walk everything that a point reaches, and tell how far it has come."""
+async def verify(store: Store, database: str, point: Point) -> AsyncGenerator[VerifyProgress]:
+    """Walk everything that a point reaches, and tell how far it has come. Raises CommitNotFound if it is deleted."""
     total = await store.count_history(point)
     commits = documents = found = 0
-    fresh: list[VerifyProblem] = []
-    async for entry in store.history(point):
-        commits += 1
-        documents += len(entry.changes)
-        problems = list(_faults(entry))
-        if any(change.id.startswith(SCHEMA_PREFIX) for change in entry.changes):
-            problems += await _ontology_faults(store, entry)
-        fresh += problems[: MAX_PROBLEMS - found]
-        found += len(problems)
-        if found >= MAX_PROBLEMS:
-            break
-        if commits % _REPORT_EVERY == 0:
-            yield VerifyProgress(commits, documents, total, tuple(fresh), False)
-            fresh = []
+    async with aclosing(store.history(point)) as history:
+        async for batch in history:
+            problems = await asyncio.to_thread(_faults_of, batch)
+            for entry in batch:
+                if any(change.id.startswith(SCHEMA_PREFIX) for change in entry.changes):
+                    problems += await _ontology_faults(store, entry)
+            commits += len(batch)
+            documents += sum(len(entry.changes) for entry in batch)
+            shown = tuple(problems[: MAX_PROBLEMS - found])
+            found += len(shown)
+            yield VerifyProgress(commits, documents, total, shown, False)
+            if found == MAX_PROBLEMS:
+                break
+    missing: tuple[VerifyProblem, ...] = ()
     if commits < total and found < MAX_PROBLEMS:
-        fresh.append(VerifyProblem(point.commit, "", f"{total - commits} commits of its history are missing"))
-    yield VerifyProgress(commits, documents, total, tuple(fresh), True)
+        await store.describe(database, point)
+        missing = (VerifyProblem(point.commit, "", f"{total - commits} commits of its history are missing"),)
+    yield VerifyProgress(commits, documents, total, missing, True)
+
+
+def _faults_of(entries: Sequence[HistoryEntry]) -> list[VerifyProblem]:
+    return [problem for entry in entries for problem in _faults(entry)]
 
 
 def _faults(entry: HistoryEntry) -> Iterator[VerifyProblem]:
@@ -57,7 +63,8 @@ def _faults(entry: HistoryEntry) -> Iterator[VerifyProblem]:
 
 async def _ontology_faults(store: Store, entry: HistoryEntry) -> list[VerifyProblem]:
     try:
-        digest = Ontology.from_documents(await store.read_ontology(entry.point)).digest
+        elements = await store.read_ontology(entry.point)
+        digest = (await asyncio.to_thread(Ontology.from_documents, elements)).digest
     except KernelError as error:
         return [VerifyProblem(entry.commit.id, "", f"its ontology cannot be read: {error.message}")]
     if digest == entry.commit.ontology_digest:

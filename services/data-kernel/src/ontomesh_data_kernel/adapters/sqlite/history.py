@@ -7,6 +7,7 @@ from ontomesh_data_kernel.adapters.sqlite.apply import COMMIT_FIELDS, commit_of
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
 from ontomesh_data_kernel.adapters.sqlite.reads import Reader
 from ontomesh_data_kernel.domain.model import Commit
+from ontomesh_data_kernel.errors import CommitNotFound
 from ontomesh_data_kernel.ports import HistoryEntry, Point, StoredChange
 
 _LOG = f"""
@@ -34,8 +35,10 @@ def log(
     reached = dict(lineages.chain(connection, state)) if first_parent else lineages.ancestors(connection, state)
     commits: list[Commit] = []
     for lineage, seq in reached.items():
-        (newest,) = connection.execute("SELECT ts FROM commits WHERE lineage=? AND seq=?", (lineage, seq)).fetchone()
-        until = newest if after is None else min(newest, after[0])
+        newest = connection.execute("SELECT ts FROM commits WHERE lineage=? AND seq=?", (lineage, seq)).fetchone()
+        if newest is None:
+            raise CommitNotFound("the commit's database was deleted meanwhile")
+        until = newest[0] if after is None else min(newest[0], after[0])
         # One more than asked for, since the one at `after` itself may be among them.
         commits += [commit_of(row) for row in connection.execute(_LOG, (lineage, until, limit + 1))]
     commits.sort(key=lambda commit: (commit.time, commit.id), reverse=True)
@@ -51,17 +54,28 @@ def count(connection: sqlite3.Connection, lineages: Lineages, state: State) -> i
 
 
 def entries(
-    connection: sqlite3.Connection, lineages: Lineages, state: State, batch: int
+    connection: sqlite3.Connection, lineages: Lineages, state: State, most: int, max_bytes: int
 ) -> Iterator[list[HistoryEntry]]:
-    """Iterate over every commit that a state reaches as it was stored, a batch at a time."""
+    """Iterate over every commit that a state reaches as it was stored, in batches of up to `most` commits.
+
+    A batch ends once its bodies reach `max_bytes`.
+    """
     for lineage, last in sorted(lineages.ancestors(connection, state).items()):
         _, seq = lineages.fork(connection, lineage)
         while seq < last:
-            rows = connection.execute(_SEGMENT, (lineage, seq, last, batch)).fetchall()
+            rows = connection.execute(_SEGMENT, (lineage, seq, last, most)).fetchall()
             if not rows:
                 break
-            yield [_entry(connection, lineages, lineage, row) for row in rows]
-            seq = rows[-1][0]
+            batch: list[HistoryEntry] = []
+            size = 0
+            for row in rows:
+                entry = _entry(connection, lineages, lineage, row)
+                batch.append(entry)
+                seq = row[0]
+                size += sum(len(change.body) for change in entry.changes if change.body is not None)
+                if size >= max_bytes:
+                    break
+            yield batch
 
 
 def _entry(connection: sqlite3.Connection, lineages: Lineages, lineage: int, row: tuple[object, ...]) -> HistoryEntry:
@@ -71,9 +85,9 @@ def _entry(connection: sqlite3.Connection, lineages: Lineages, lineage: int, row
     before = lineages.back(connection, state, 1)
     parents, digest = [], ""
     if before is not None:
-        hash_, ontology = connection.execute(_HASH, before).fetchone()
-        parents.append(hash_.hex())
-        digest = ontology.hex()
+        parent = connection.execute(_HASH, before).fetchone()
+        parents.append(parent[0].hex() if parent else "")
+        digest = parent[1].hex() if parent else ""
     if m_lineage is not None:
         merged = connection.execute(_HASH, (m_lineage, m_seq)).fetchone()
         parents.append(merged[0].hex() if merged else "")

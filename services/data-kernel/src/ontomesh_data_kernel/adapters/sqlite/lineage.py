@@ -9,10 +9,17 @@ State = tuple[int, int]
 
 
 class Lineages:
-    """Walks lineages; remembers where each forked, which never changes once committed."""
+    """Walks lineages; remembers where each forked, which never changes once committed. Usable from any thread."""
 
     def __init__(self) -> None:
         self._forks: dict[int, tuple[int | None, int]] = {}
+        self._learns = True
+
+    def inside_transactions(self) -> "Lineages":
+        """The same memory for one who sees lineages that are not committed yet: it learns only by `learn`."""
+        twin = Lineages()
+        twin._forks, twin._learns = self._forks, False
+        return twin
 
     def fork(self, connection: sqlite3.Connection, lineage: int) -> tuple[int | None, int]:
         """Return the (parent, fork_seq) that a lineage forked from; no parent for the first of a history."""
@@ -22,6 +29,8 @@ class Lineages:
             row: tuple[int | None, int] | None = connection.execute(query, (lineage,)).fetchone()
             if row is None:
                 raise CommitNotFound("the commit's database was deleted meanwhile")
+            if self._learns:
+                self.learn(lineage, *row)
             return row
         return known
 

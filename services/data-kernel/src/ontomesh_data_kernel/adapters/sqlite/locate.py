@@ -91,6 +91,12 @@ def list_branches(connection: sqlite3.Connection, database: str, prefix: str, af
     return [Branch(name, head.hex(), created, ts) for name, head, created, ts in rows]
 
 
+def check_exists(connection: sqlite3.Connection, state: State) -> None:
+    """Raise CommitNotFound unless the commit at a state is there."""
+    if connection.execute("SELECT 1 FROM commits WHERE lineage=? AND seq=?", state).fetchone() is None:
+        raise CommitNotFound("the commit's database was deleted meanwhile")
+
+
 def read_commit(connection: sqlite3.Connection, state: State) -> Commit:
     """Return the record of the commit at a state."""
     row = connection.execute(_COMMIT, state).fetchone()

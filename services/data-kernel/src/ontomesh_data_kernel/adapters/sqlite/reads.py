@@ -2,7 +2,9 @@
 
 import json
 import sqlite3
+import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from heapq import merge as merge_sorted
 from itertools import islice
 from operator import attrgetter
@@ -23,13 +25,13 @@ WHERE n.iri=? AND d.lineage=? AND d.seq<=? ORDER BY d.seq DESC LIMIT 1
 """
 _NODE = "SELECT id FROM node WHERE iri=?"
 _NODES = "SELECT n.iri, n.id FROM json_each(?) j CROSS JOIN node n ON n.iri = j.value"
-_VERSION = "SELECT hash, body FROM doc WHERE lineage=? AND doc=? AND seq<=? ORDER BY seq DESC LIMIT 1"
+_VERSION = "SELECT hash, {body} FROM doc WHERE lineage=? AND doc=? AND seq<=? ORDER BY seq DESC LIMIT 1"
 _NEWEST = """
 SELECT j.value, d.hash, {body} FROM json_each(?1) j CROSS JOIN doc d ON d.lineage=?2 AND d.doc=j.value AND d.seq=
     (SELECT max(seq) FROM doc WHERE lineage=?2 AND doc=j.value AND seq<=?3)
 """
-_NEWEST_HASHES = _NEWEST.format(body="NULL")
-_NEWEST_BODIES = _NEWEST.format(body="d.body")
+_WITHOUT_BODY = (_VERSION.format(body="NULL"), _NEWEST.format(body="NULL"))
+_WITH_BODY = (_VERSION.format(body="body"), _NEWEST.format(body="d.body"))
 _ENTRIES = """
 SELECT val, doc FROM prop WHERE lineage=?1 AND path=?2 AND val>?3 AND from_seq<=?4
 UNION ALL
@@ -64,12 +66,34 @@ def find_nodes(connection: sqlite3.Connection, iris: Collection[str]) -> dict[st
     return dict(connection.execute(_NODES, (json.dumps(list(iris)),)))
 
 
-class Reader:
-    """Reads on one connection. What it returns depends on the state alone, except through `lineages`' memory."""
+class AllowanceSpent(Exception):
+    """More bytes were read than allowed."""
 
-    def __init__(self, connection: sqlite3.Connection, lineages: Lineages) -> None:
+
+@dataclass(slots=True)
+class Allowance:
+    """How many bytes of bodies may yet be read."""
+
+    left: int
+
+    def spend(self, body: bytes | None) -> None:
+        """Raises AllowanceSpent."""
+        if body is not None:
+            self.left -= len(body)
+            if self.left < 0:
+                raise AllowanceSpent
+
+
+class Reader:
+    """Reads on one connection. What it returns depends on the state alone, except through `lineages`' memory.
+
+    With an allowance, its methods raise AllowanceSpent once their bodies exceed it.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, lineages: Lineages, allowance: Allowance | None = None) -> None:
         self.connection = connection
         self.lineages = lineages
+        self.allowance = allowance or Allowance(sys.maxsize)
 
     def read(self, state: State, iri: str) -> Version | None:
         """Return a document, or None if it does not exist."""
@@ -85,19 +109,21 @@ class Reader:
     ) -> dict[int, tuple[int, bytes | None, bytes | None]]:
         """Return {node: (lineage, hash, body)} of the nodes that have a version; hash None if that is a deletion."""
         found: dict[int, tuple[int, bytes | None, bytes | None]] = {}
-        query = _NEWEST_BODIES if bodies else _NEWEST_HASHES
+        one, many = _WITH_BODY if bodies else _WITHOUT_BODY
         missing = list(nodes)
         for lineage, seq in self.lineages.chain(self.connection, state):
             if not missing:
                 break
             if len(missing) <= _FEW:
                 for node in missing:
-                    row = self.connection.execute(_VERSION, (lineage, node, seq)).fetchone()
+                    row = self.connection.execute(one, (lineage, node, seq)).fetchone()
                     if row is not None:
                         found[node] = (lineage, row[0], row[1])
+                        self.allowance.spend(row[1])
             else:
-                for node, hash_, body in self.connection.execute(query, (json.dumps(missing), lineage, seq)):
+                for node, hash_, body in self.connection.execute(many, (json.dumps(missing), lineage, seq)):
                     found[node] = (lineage, hash_, body)
+                    self.allowance.spend(body)
             missing = [node for node in missing if node not in found]
         return found
 

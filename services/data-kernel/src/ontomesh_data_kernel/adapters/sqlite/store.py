@@ -6,9 +6,10 @@ inside it; readers never wait. Reads of microseconds run on the event loop, long
 
 import asyncio
 import sqlite3
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,12 +21,12 @@ from ontomesh_data_kernel.adapters.sqlite.apply import NodeIds
 from ontomesh_data_kernel.adapters.sqlite.connection import connect, refusal
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages
 from ontomesh_data_kernel.adapters.sqlite.locate import state_of
-from ontomesh_data_kernel.adapters.sqlite.reads import Reader
+from ontomesh_data_kernel.adapters.sqlite.reads import Allowance, AllowanceSpent, Reader
 from ontomesh_data_kernel.adapters.sqlite.transact import Transact
 from ontomesh_data_kernel.adapters.sqlite.writer import Transaction, Writer
 from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document
 from ontomesh_data_kernel.domain.refs import Ref
-from ontomesh_data_kernel.errors import KernelError
+from ontomesh_data_kernel.errors import KernelError, TooLarge, Violation
 from ontomesh_data_kernel.ports import (
     Change,
     Decision,
@@ -40,7 +41,9 @@ from ontomesh_data_kernel.ports import (
 T = TypeVar("T")
 
 _READ_INLINE = 32
-_HISTORY_BATCH = 100
+_READ_INLINE_BYTES = 1 << 20
+_HISTORY_BATCH = 200
+_HISTORY_BYTES = 8 << 20
 _THREADS = 2
 _SYSTEM: dict[str, Any] = {"db.system.name": "sqlite"}
 
@@ -57,7 +60,7 @@ class SqliteStore:
         self._path = path
         self._writer = writer
         self._lineages = lineages
-        self._transact = Transact(lineages, NodeIds(), clock)
+        self._transact = Transact(lineages.inside_transactions(), NodeIds(), clock)
         self._reader = Reader(connect(path), lineages)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sqlite-reader")
         self._local = threading.local()
@@ -159,13 +162,26 @@ class SqliteStore:
         """See `ports.Store`."""
         return self._read_now("get ontology", lambda reader: reader.ontology(state_of(point)))
 
-    async def read_many(self, point: Point, ids: Collection[str]) -> Mapping[str, Version]:
+    async def read_many(
+        self, point: Point, ids: Collection[str], max_bytes: int | None = None
+    ) -> Mapping[str, Version]:
         """See `ports.Store`."""
+        limit = sys.maxsize if max_bytes is None else max_bytes
 
-        def read(reader: Reader) -> Mapping[str, Version]:
-            return reader.versions(state_of(point), ids, bodies=True)
+        def read(reader: Reader, most: int) -> Mapping[str, Version]:
+            bounded = Reader(reader.connection, self._lineages, Allowance(most))
+            return bounded.versions(state_of(point), ids, bodies=True)
 
-        return self._read_now("get", read) if len(ids) <= _READ_INLINE else await self._read("batch get", read)
+        if len(ids) <= _READ_INLINE:
+            try:
+                return self._read_now("get", lambda reader: read(reader, min(limit, _READ_INLINE_BYTES)))
+            except AllowanceSpent:
+                pass  # too much for the loop
+        try:
+            return await self._read_at("batch get", lambda reader: read(reader, limit), point)
+        except AllowanceSpent:
+            violation = Violation("ids", f"the documents have more than {limit:,} bytes together")
+            raise TooLarge(violation.description, (violation,), {"limit": str(limit)}) from None
 
     def _read_now(self, name: str, read: Callable[[Reader], T]) -> T:
         with child_span("ontomesh.store", f"sqlite {name}", **_SYSTEM):
@@ -194,53 +210,78 @@ class SqliteStore:
         self, point: Point, classes: Sequence[str], after: str, limit: int, max_bytes: int
     ) -> tuple[Sequence[Document], bool]:
         """See `ports.Store`."""
-        return await self._read(
-            "list", lambda reader: reader.documents(state_of(point), classes, after, limit, max_bytes)
+        return await self._read_at(
+            "list", lambda reader: reader.documents(state_of(point), classes, after, limit, max_bytes), point
         )
 
     async def log(
         self, point: Point, first_parent: bool, after: tuple[int, str] | None, limit: int
     ) -> Sequence[Commit]:
         """See `ports.Store`."""
-        return await self._read(
+        return await self._read_at(
             "log",
             lambda reader: stored.log(reader.connection, self._lineages, state_of(point), first_parent, after, limit),
+            point,
         )
 
     async def changed(self, base: Point | None, target: Point) -> Sequence[Change]:
         """See `ports.Store`."""
         start = state_of(base) if base is not None else None
-        return await self._read("diff", lambda reader: reader.changed(start, state_of(target)))
+        return await self._read_at("diff", lambda reader: reader.changed(start, state_of(target)), target)
 
     async def merge_bases(self, ours: Point, theirs: Point) -> Sequence[Point]:
         """See `ports.Store`."""
-        return await self._read(
-            "merge bases", lambda reader: locate.merge_bases(reader.connection, self._lineages, ours, theirs)
+        return await self._read_at(
+            "merge bases", lambda reader: locate.merge_bases(reader.connection, self._lineages, ours, theirs), ours
         )
 
-    async def is_ancestor(self, ancestor: Point, of: Point) -> bool:
+    async def is_ancestor(self, ancestor: Point, of: Point, first_parent: bool = False) -> bool:
         """See `ports.Store`."""
         lineage, seq = state_of(ancestor)
-        return await self._read(
-            "is ancestor",
-            lambda reader: self._lineages.ancestors(reader.connection, state_of(of)).get(lineage, -1) >= seq,
+        walk = self._lineages.chain if first_parent else self._lineages.ancestors
+        return await self._read_at(
+            "is ancestor", lambda reader: dict(walk(reader.connection, state_of(of))).get(lineage, -1) >= seq, of
         )
 
     async def count_history(self, point: Point) -> int:
         """See `ports.Store`."""
-        return await self._read(
-            "count", lambda reader: stored.count(reader.connection, self._lineages, state_of(point))
+        return await self._read_at(
+            "count", lambda reader: stored.count(reader.connection, self._lineages, state_of(point)), point
         )
 
-    async def history(self, point: Point) -> AsyncIterator[HistoryEntry]:
+    async def history(self, point: Point) -> AsyncGenerator[Sequence[HistoryEntry]]:
         """See `ports.Store`."""
         connection = connect(self._path)
-        batches = stored.entries(connection, self._lineages, state_of(point), _HISTORY_BATCH)
-        while (batch := await self._in_thread(lambda: next(batches, None))) is not None:
-            for entry in batch:
-                yield entry
-        # Only here: when cancelled, a thread may still use the connection, which ends with its last user.
-        connection.close()
+        in_use = threading.Lock()
+        batches = stored.entries(connection, self._lineages, state_of(point), _HISTORY_BATCH, _HISTORY_BYTES)
+
+        def read() -> Sequence[HistoryEntry] | None:
+            with in_use:
+                return next(batches, None)
+
+        def close() -> None:
+            # When the call was cancelled, a thread may still be reading.
+            with in_use:
+                connection.close()
+
+        try:
+            while (batch := await self._in_thread(read)) is not None:
+                yield batch
+        finally:
+            await asyncio.shield(asyncio.to_thread(close))
+
+    async def _read_at(self, name: str, read: Callable[[Reader], T], point: Point) -> T:
+        """Read in a thread, all from one snapshot. Raises CommitNotFound if the point's database was deleted."""
+
+        def from_snapshot(reader: Reader) -> T:
+            reader.connection.execute("BEGIN")
+            try:
+                locate.check_exists(reader.connection, state_of(point))
+                return read(reader)
+            finally:
+                reader.connection.execute("ROLLBACK")
+
+        return await self._read(name, from_snapshot)
 
     async def _read(self, name: str, read: Callable[[Reader], T]) -> T:
         with child_span("ontomesh.store", f"sqlite {name}", **_SYSTEM):
@@ -266,7 +307,7 @@ class SqliteStore:
     async def close(self) -> None:
         """Finish what was accepted and release the file."""
         await self._writer.close()
-        self._threads.shutdown()
+        await asyncio.to_thread(self._threads.shutdown)
         for connection in self._opened:
             connection.close()
 

@@ -162,15 +162,15 @@ class Transact:
             if reply is not None:
                 return Stored(None, reply)
         branch = find_branch(connection, database, name)
-        draft = self._decide(connection, branch, decide(Head(branch.point(name), branch.time)))
+        draft = self._decide(transaction, branch, decide(Head(branch.point(name), branch.time)))
         if dry_run:
             return Stored(draft, draft.reply)
         self._store(transaction, name, branch, draft)
         keep_reply(connection, branch.db, request, now, draft.reply)
         return Stored(draft, draft.reply)
 
-    def _decide(self, connection: sqlite3.Connection, branch: BranchRow, decision: Decision) -> Draft:
-        reader = Reader(connection, self._lineages)
+    def _decide(self, transaction: Transaction, branch: BranchRow, decision: Decision) -> Draft:
+        reader = Reader(transaction.connection, self._lineages, transaction.allowance)
         facts: Facts | None = None
         while True:
             try:

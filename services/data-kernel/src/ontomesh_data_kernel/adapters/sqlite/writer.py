@@ -1,8 +1,9 @@
 """The one writer: it drains a queue into one transaction, a savepoint each, and answers all after the one sync.
 
-A transaction of few documents runs its statements on the event loop, where they take microseconds, and only the commit
+A transaction of little work runs its statements on the event loop, where they take microseconds, and only the commit
 with its sync in a thread: a thread that ran each statement would wait for the interpreter's lock at every one of them.
-A transaction of many documents runs in the thread as a whole.
+A transaction of much work runs in the thread as a whole. A write that turns out to read more than it seemed to is
+undone and runs in the thread too.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ontomesh_data_kernel.adapters.sqlite.connection import BUSY_MS, connect_writer, is_busy, refusal
+from ontomesh_data_kernel.adapters.sqlite.reads import Allowance, AllowanceSpent
 from ontomesh_data_kernel.errors import StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 INLINE_WEIGHT = 96
+INLINE_READ_BYTES = 128 << 10
 BATCH_WEIGHT = 4_096
 MAX_GATHERING_TURNS = 32
 
@@ -31,6 +34,7 @@ class Transaction:
     """The running transaction, and what must become known to others only once it is committed."""
 
     connection: sqlite3.Connection
+    allowance: Allowance | None = None
     nodes: dict[str, int] = field(default_factory=dict)
     paths: dict[str, int] = field(default_factory=dict)
     next_node: int | None = None
@@ -38,7 +42,7 @@ class Transaction:
 
     def fork(self) -> "Transaction":
         """What one savepoint works on; `absorb` makes it part of this transaction."""
-        return Transaction(self.connection, dict(self.nodes), dict(self.paths), self.next_node)
+        return Transaction(self.connection, self.allowance, dict(self.nodes), dict(self.paths), self.next_node)
 
     def absorb(self, member: "Transaction") -> None:
         """Take over what a released savepoint learned."""
@@ -53,6 +57,8 @@ class _Member:
     future: asyncio.Future[Any]
     outcome: Any = None
     error: BaseException | None = None
+    stored: bool = False
+    deferred: bool = False
 
 
 class Writer:
@@ -122,6 +128,7 @@ class Writer:
             await asyncio.sleep(0)
 
     async def _transact(self, batch: list[_Member], inline: bool) -> None:
+        """Run writes as one transaction and answer each of them, whatever happens."""
         if not batch:
             return
         try:
@@ -132,14 +139,23 @@ class Writer:
                     member.error = refusal(error)
             else:
                 # One of them is at fault, or there is room for some of them.
-                for member in batch:
-                    member.outcome = member.error = None
-                    await self._transact([] if member.future.done() else [member], inline=False)
-                return
+                await self._transact_each(batch)
         except BaseException as error:
             for member in batch:
-                member.error = member.error or error
+                member.error, member.deferred = member.error or error, False
             raise
+        finally:
+            for member in batch:
+                if not member.deferred:
+                    _answer(member)
+        await self._transact_each([member for member in batch if member.deferred])
+
+    async def _transact_each(self, batch: list[_Member]) -> None:
+        """Run writes one by one in the thread, those that are still waited for."""
+        try:
+            for member in batch:
+                member.outcome, member.error, member.deferred = None, None, False
+                await self._transact([] if member.future.done() else [member], inline=False)
         finally:
             for member in batch:
                 _answer(member)
@@ -147,13 +163,15 @@ class Writer:
     async def _run(self, batch: list[_Member], inline: bool) -> None:
         if inline and self._begin_now():
             try:
-                transaction = self._run_members(batch)
+                transaction = self._run_members(batch, Allowance(INLINE_READ_BYTES))
             except BaseException:
                 self._rollback()
                 raise
             await self._loop.run_in_executor(self._thread, self._commit)
         else:
             transaction = await self._loop.run_in_executor(self._thread, self._run_in_thread, batch)
+        for member in batch:
+            member.stored = not member.deferred
         for action in transaction.after_commit:
             action()
 
@@ -161,7 +179,7 @@ class Writer:
         self._connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            transaction = self._run_members(batch)
+            transaction = self._run_members(batch, None)
         except BaseException:
             self._rollback()
             raise
@@ -179,8 +197,8 @@ class Writer:
             raise
         return True
 
-    def _run_members(self, batch: list[_Member]) -> Transaction:
-        transaction = Transaction(self._connection)
+    def _run_members(self, batch: list[_Member], allowance: Allowance | None) -> Transaction:
+        transaction = Transaction(self._connection, allowance)
         execute = self._connection.execute
         for member in batch:
             execute("SAVEPOINT member")
@@ -190,7 +208,10 @@ class Writer:
             except sqlite3.Error:
                 raise
             except Exception as error:  # noqa: BLE001 - it is the caller's, who waits for it
-                member.error = error
+                if isinstance(error, AllowanceSpent):
+                    member.deferred = True
+                else:
+                    member.error = error
                 execute("ROLLBACK TO member")
                 execute("RELEASE member")
             else:
@@ -213,9 +234,11 @@ class Writer:
 def _answer(member: _Member) -> None:
     if member.future.done():
         return
-    if member.error is None:
-        member.future.set_result(member.outcome)
-    elif isinstance(member.error, Exception):
+    if isinstance(member.error, Exception):
         member.future.set_exception(member.error)
+    elif member.stored:
+        member.future.set_result(member.outcome)
+    elif member.error is None:
+        member.future.set_exception(StoreUnavailable("the write was not run: another of its transaction broke it off"))
     else:
         member.future.cancel()

@@ -1,6 +1,7 @@
 """Commits, refs, diffs and merges."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from ontomesh.kernel.v1 import (
     commit_pb2,
@@ -59,8 +60,9 @@ class CommitServicer(commit_service_pb2_grpc.CommitServiceServicer):
         self, request: commit_service_pb2.VerifyHistoryRequest, context: object
     ) -> AsyncIterator[commit_service_pb2.VerifyHistoryResponse]:
         """See the contract."""
-        async for progress in self._commits.verify(caller_now(), request.database, request.ref):
-            yield convert.verify_response(progress)
+        async with aclosing(self._commits.verify(caller_now(), request.database, request.ref)) as told:
+            async for progress in told:
+                yield convert.verify_response(progress)
 
 
 class RefServicer(ref_pb2_grpc.RefServiceServicer):
