@@ -1,0 +1,549 @@
+"""The kernel on its store against a naive model, while the ontology changes under the documents."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hypothesis.strategies as st
+import orjson
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ontomesh_data_kernel.domain.model import (
+    Commit,
+    Delete,
+    Insert,
+    MergeOutcome,
+    MergeRequest,
+    MergeResult,
+    MergeSide,
+    OntologyEdit,
+    Operation,
+    Put,
+    Replace,
+    Resolution,
+    Update,
+)
+from ontomesh_data_kernel.errors import KernelError
+from tests.contract.evolving import (
+    KEY,
+    SCHEMA,
+    Document,
+    Merge,
+    NaiveStore,
+    Snapshot,
+    Unfit,
+    allowed,
+    apply,
+    documents_of,
+    elements_of,
+    family,
+    fitted,
+    is_class,
+    is_concrete,
+    is_sound,
+    line_of,
+    links,
+    merge,
+    names_of,
+    own_properties,
+    properties,
+)
+from tests.contract.inprocess import ANA, DB, EFFORT, body, commit, documents, open_kernel, schema_edit
+from tests.contract.naive import difference
+
+T = TypeVar("T")
+Asked = list[tuple[str, str, Document]]
+
+CLASSES = ("Base", "Item", "Special", "Other")
+PROPERTIES = ("p", "q", "r", "s")
+RANGES = ("xsd:string", "xsd:integer", "Mood", "Base", "Item", "Special", "Other")
+MOODS = ("good", "bad", "odd")
+BRANCHES = ("main", "left", "right", "team/deep")
+SIDES = ("ours", "theirs", "base")
+
+
+def optional(range_: str) -> Document:
+    return {"@type": "Optional", "@class": range_}
+
+
+def class_of(name: str, **more: Any) -> Document:
+    return {"@type": "Class", "@id": name, "@key": KEY, "name": "xsd:string", **more}
+
+
+BEGINNING = (
+    {"@type": "Enum", "@id": "Mood", "@value": ["bad", "good"]},
+    class_of("Base", p=optional("xsd:string")),
+    class_of("Item", **{"@inherits": "Base"}, q=optional("Item"), r={"@type": "Set", "@class": "xsd:string"}),
+    class_of("Special", **{"@inherits": "Item"}),
+    class_of(
+        "Other",
+        p=optional("Base"),
+        q=optional("xsd:string"),
+        r=optional("Mood"),
+        s={"@type": "List", "@class": "xsd:string"},
+    ),
+)
+
+every_id = st.builds("{}/{}".format, st.sampled_from(CLASSES), st.sampled_from("abc"))
+rarely = st.sampled_from((False,) * 9 + (True,))
+
+
+@st.composite
+def declaration(draw: st.DrawFn, names: Sequence[str]) -> Any:
+    range_ = draw(st.sampled_from([one for one in RANGES if one.startswith("xsd:") or one in names]))
+    kind = draw(st.sampled_from(("Optional", "Optional", "Optional", "Required", "Set", "List")))
+    return range_ if kind == "Required" else {"@type": kind, "@class": range_}
+
+
+@st.composite
+def ontology_edit(draw: st.DrawFn, schema: Snapshot) -> Snapshot:
+    """The elements after one edit, which may leave them unsound."""
+    known = names_of(schema)
+    classes = [name for name in known if is_class(schema, name)]
+    absent = [name for name in (*CLASSES, "Mood") if name not in known]
+    kinds = ["note", *["add"] * (2 * bool(absent)), *["remove"] * (2 * bool(known))]
+    if classes:
+        kinds += ["declare", "declare", "alter", "alter", "retype", "retype", "withdraw", "move", "move", "abstract"]
+    kinds += ["values", "values"] * ("Mood" in known)
+    kind = draw(st.sampled_from(kinds))
+    if kind == "remove":
+        gone = draw(st.sampled_from(known))
+        return {id: one for id, one in schema.items() if id != SCHEMA + gone}
+    if kind in ("add", "note"):
+        name = draw(st.sampled_from(absent if kind == "add" else known or absent))
+        if name in known:
+            note = draw(st.sampled_from(("one", "two")))
+            return {**schema, SCHEMA + name: {**schema[SCHEMA + name], "@documentation": note}}
+    if kind == "values" or (kind == "add" and name == "Mood"):
+        values = draw(st.lists(st.sampled_from(MOODS), min_size=1, unique=True))
+        return {**schema, SCHEMA + "Mood": {"@type": "Enum", "@id": "Mood", "@value": values}}
+    if kind in ("add", "note"):
+        return {**schema, SCHEMA + name: class_of(name)}
+    name = draw(st.sampled_from(classes))
+    return {**schema, SCHEMA + name: draw(class_edit(schema, kind, name))}
+
+
+@st.composite
+def class_edit(draw: st.DrawFn, schema: Snapshot, kind: str, name: str) -> Document:
+    element = dict(schema[SCHEMA + name])
+    own = sorted(own_properties(schema, name).keys() - {"name"})
+    if kind == "abstract":
+        return {**element, "@abstract": []} if element.pop("@abstract", None) is None else element
+    if kind == "move":
+        element.pop("@inherits", None)
+        parents = [one for one in names_of(schema) if one != name and is_class(schema, one)]
+        if parents and draw(st.sampled_from((True, True, False))):
+            parent = draw(st.sampled_from(parents))
+            if not draw(rarely):
+                inherited = properties(schema, parent).keys() - {"name"}
+                element = {one: value for one, value in element.items() if one not in inherited}
+            element["@inherits"] = parent
+        return element
+    if kind == "withdraw" and own:
+        del element[draw(st.sampled_from(own))]
+        return element
+    if kind == "retype" and own:
+        # What was a text may be a link, and the other way round, without a change of any document.
+        altered = draw(st.sampled_from(own))
+        old_kind, old_range = family(element[altered])
+        range_ = draw(st.sampled_from(names_of(schema))) if old_range == "xsd:string" else "xsd:string"
+        element[altered] = range_ if old_kind == "Required" else {"@type": old_kind, "@class": range_}
+        return element
+    if kind == "alter" and own:
+        altered = draw(st.sampled_from(own))
+        old_kind, old_range = family(element[altered])
+        if draw(st.booleans()):
+            other = {"Optional": "Required", "Required": "Optional", "Set": "List", "List": "Set"}[old_kind]
+            element[altered] = old_range if other == "Required" else {"@type": other, "@class": old_range}
+        else:
+            range_ = family(draw(declaration(names_of(schema))))[1]
+            element[altered] = range_ if old_kind == "Required" else {"@type": old_kind, "@class": range_}
+        return element
+    return {**element, draw(st.sampled_from(PROPERTIES)): draw(declaration(names_of(schema)))}
+
+
+@st.composite
+def schema_after(draw: st.DrawFn, snapshot: Snapshot) -> Snapshot:
+    """The elements after a few edits, which mostly fit together."""
+    schema = elements_of(snapshot)
+    for _ in range(draw(st.integers(1, 3))):
+        edited = draw(ontology_edit(schema))
+        if not is_sound(edited) and not draw(rarely):
+            edited = draw(ontology_edit(schema))
+        if not is_sound(edited):
+            return edited if draw(st.booleans()) else schema
+        schema = edited
+    return schema
+
+
+@st.composite
+def value_of(draw: st.DrawFn, target: Snapshot, declared: Any) -> Any:
+    """A value that mostly fits a declaration."""
+    kind, range_ = family(declared)
+    if draw(rarely):
+        range_ = draw(st.sampled_from(("xsd:string", "xsd:integer")))
+    if range_ == "xsd:integer":
+        one: st.SearchStrategy[Any] = st.integers(0, 2)
+    elif "@value" in target.get(SCHEMA + range_, {}) and not draw(rarely):
+        one = st.sampled_from(target[SCHEMA + range_]["@value"])
+    else:
+        known = sorted(documents_of(target))
+        if is_class(target, range_):
+            known = [id for id in known if allowed(target, range_, id)]
+            one = st.sampled_from(known) if known and not draw(rarely) else every_id
+        else:
+            one = st.sampled_from(("good", "odd", "text", *known))
+    return draw(st.lists(one, max_size=3) if kind in ("List", "Set") else one)
+
+
+@st.composite
+def a_document(draw: st.DrawFn, target: Snapshot, id: str) -> Document:
+    """A document that mostly fits its class."""
+    cls, name = id.split("/")
+    document = {"@type": cls, "@id": id, "name": name}
+    for property, declared in properties(target, cls).items() if is_class(target, cls) else ():
+        due = family(declared)[0] in ("Required", "List")
+        if property != "name" and not draw(rarely if due else st.booleans()):
+            document[property] = draw(value_of(target, declared))
+    return document
+
+
+@st.composite
+def change(draw: st.DrawFn, snapshot: Snapshot, target: Snapshot) -> tuple[str, str, Document]:
+    """An operation on the snapshot that mostly fits the ontology of `target`."""
+    existing = sorted(documents_of(snapshot))
+    kinds = ("put", "put", "insert", "replace", "update", "update", "delete", "delete") if existing else ("put",)
+    kind = draw(st.sampled_from(kinds))
+    if kind in ("put", "insert"):
+        concrete = [name for name in names_of(target) if is_concrete(target, name)]
+        id = draw(every_id)
+        if concrete and not draw(rarely):
+            id = f"{draw(st.sampled_from(concrete))}/{id[-1]}"
+    else:
+        id = draw(st.sampled_from(existing)) if existing and not draw(rarely) else draw(every_id)
+    if kind == "delete":
+        return kind, id, {}
+    document = draw(a_document(target, id))
+    if kind != "update":
+        return kind, id, document
+    patch = {name: value for name, value in document.items() if name in PROPERTIES}
+    return kind, id, {**patch, **({draw(st.sampled_from(PROPERTIES)): None} if draw(st.booleans()) else {})}
+
+
+@st.composite
+def migration(draw: st.DrawFn, snapshot: Snapshot, target: Snapshot) -> Asked:
+    """Operations that mostly bring along the documents which the ontology of `target` refuses."""
+    asked: Asked = []
+    careless = draw(st.sampled_from((False, False, True)))
+    for id, document in documents_of(snapshot).items():
+        try:
+            fine = all(to in snapshot for to in links(target, fitted(target, document)))
+        except Unfit:
+            fine = False
+        if fine or (careless and draw(st.booleans())):
+            continue
+        cls = id.split("/")[0]
+        gone = {name: None for name in PROPERTIES if name in document}
+        kept = draw(a_document(target, id))
+        ways: list[tuple[str, str, Document]] = [("delete", id, {})]
+        if is_concrete(target, cls):
+            patch = gone | {name: value for name, value in kept.items() if name in PROPERTIES}
+            ways += [("replace", id, kept), ("update", id, patch)]
+        asked.append(draw(st.sampled_from(ways)))
+    return asked
+
+
+def operation(kind: str, id: str, value: Document) -> Operation:
+    match kind:
+        case "insert":
+            return Insert(body(value))
+        case "put":
+            return Put(body(value))
+        case "replace":
+            return Replace(body(value))
+        case "update":
+            return Update(id, body(value))
+    return Delete(id)
+
+
+def edit_of(before: Snapshot, after: Snapshot, replace: bool) -> OntologyEdit:
+    """How a caller asks for the elements `after`."""
+    if replace:
+        return schema_edit(*after.values(), replace=True)
+    added = [element for id, element in after.items() if before.get(id) != element]
+    return schema_edit(*added, remove=tuple(name for name in names_of(before) if SCHEMA + name not in after))
+
+
+class EvolvingKernelAgainstModel(RuleBasedStateMachine):
+    """Commits of documents and ontology together and apart, forks, merges and reads, each tried on both sides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.runner = asyncio.Runner()
+        self.naive = NaiveStore()
+        self.seen: dict[str, str] = {}
+        self.kernel = self.do(open_kernel(self.folder / "kernel.db"))
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    @initialize()
+    def begin(self) -> None:
+        self.do(self.kernel.databases.create(ANA, DB, "", ""))
+        root = self.do(self.kernel.commits.get(ANA, DB, "main"))
+        self.naive.record("main", root.id, root.time, {})
+        schema = {f"{SCHEMA}{element['@id']}": element for element in BEGINNING}
+        made: Asked = [
+            ("put", "Item/a", {"@type": "Item", "name": "a", "p": "Item/b", "q": "Item/b", "r": ["odd", "text"]}),
+            ("put", "Item/b", {"@type": "Item", "name": "b", "p": "Item/a"}),
+            ("put", "Special/a", {"@type": "Special", "name": "a", "p": "Item/a", "q": "Special/a"}),
+            (
+                "put",
+                "Other/a",
+                {"@type": "Other", "name": "a", "p": "Item/a", "q": "Item/b", "r": "good", "s": ["b", "a", "b"]},
+            ),
+        ]
+        self.attempt("main", made, schema)
+
+    def branch(self, data: st.DataObject) -> str:
+        return data.draw(st.sampled_from(sorted(self.naive.branches)), label="branch")
+
+    def change(self, data: st.DataObject, branch: str) -> None:
+        """Commit documents, ontology or both on a branch."""
+        snapshot = self.naive.snapshot(branch)
+        schema, asked = None, []
+        if data.draw(st.sampled_from((True, True, False)), label="evolve"):
+            schema = data.draw(schema_after(snapshot), label="schema")
+        target = documents_of(snapshot) | schema if schema is not None and is_sound(schema) else snapshot
+        if schema is not None and data.draw(st.booleans(), label="migrate"):
+            asked = data.draw(migration(snapshot, target), label="migration")
+        if schema is None or data.draw(st.booleans(), label="more"):
+            named = {id for _, id, _ in asked}
+            more = st.lists(change(snapshot, target), min_size=1, max_size=2, unique_by=itemgetter(1))
+            asked += [one for one in data.draw(more, label="operations") if one[1] not in named]
+        self.attempt(branch, asked, schema, replace=schema is not None and data.draw(st.booleans(), label="replace"))
+
+    def attempt(self, branch: str, asked: Asked, schema: Snapshot | None = None, *, replace: bool = False) -> None:
+        snapshot = self.naive.snapshot(branch)
+        expected = apply(snapshot, schema, asked)
+        edit = None if schema is None else edit_of(elements_of(snapshot), schema, replace)
+        try:
+            made = self.do(commit(self.kernel, *(operation(*one) for one in asked), branch=branch, ontology=edit))
+        except KernelError as error:
+            if type(error).__name__ not in expected.refusals:
+                raise AssertionError(f"the model says {expected.refusals or 'committed'}") from error
+            return
+        assert not expected.refusals
+        assert [result.id for result in made.results] == [id for _, id, _ in asked]
+        self.record(branch, made.commit, expected.snapshot)
+
+    def record(self, branch: str, made: Commit, snapshot: Snapshot, *more_parents: str) -> None:
+        before = self.naive.branches[branch]
+        assert made.parents == (before, *more_parents)
+        assert made.change_count == len(difference(self.naive.snapshot(branch), snapshot))
+        assert made.time > max(self.naive.commits[parent].time for parent in made.parents)
+        self.naive.record(branch, made.id, made.time, snapshot, *more_parents)
+
+    @rule(data=st.data())
+    def commit(self, data: st.DataObject) -> None:
+        for _ in range(data.draw(st.integers(1, 3), label="commits")):
+            self.change(data, self.branch(data))
+
+    @precondition(lambda self: len(self.naive.branches) < len(BRANCHES))
+    @rule(data=st.data())
+    def fork(self, data: st.DataObject) -> None:
+        new = data.draw(st.sampled_from([name for name in BRANCHES if name not in self.naive.branches]))
+        self.fork_at(new, data.draw(st.sampled_from(list(self.naive.commits))))
+
+    def fork_at(self, new: str, start: str) -> None:
+        made = self.do(self.kernel.branches.create(ANA, DB, new, f"commit:{start}", False, ""))
+        assert made.head == start
+        self.naive.branches[new] = start
+
+    def delete(self, branch: str) -> None:
+        self.do(self.kernel.branches.delete(ANA, DB, branch, self.naive.branches.pop(branch)))
+
+    @precondition(lambda self: len(self.naive.branches) > 2)
+    @rule(data=st.data())
+    def delete_branch(self, data: st.DataObject) -> None:
+        self.delete(data.draw(st.sampled_from(sorted(self.naive.branches.keys() - {"main"}))))
+
+    @rule(data=st.data())
+    def merge(self, data: st.DataObject) -> None:
+        into = self.branch(data)
+        others = sorted(self.naive.branches.keys() - {into})
+        old = [f"commit:{id}" for id in self.naive.commits]
+        self.merge_into(data, into, data.draw(st.one_of(*[st.sampled_from(one) for one in (others, old) if one])))
+
+    @rule(data=st.data(), again=st.booleans())
+    def diverge_and_merge(self, data: st.DataObject, again: bool) -> None:
+        branch = self.branch(data)
+        self.fork_at("scratch", self.naive.branches[branch])
+        for side in (branch, "scratch", "scratch"):
+            self.change(data, side)
+        if again:
+            # Merged crosswise, so that the next merge has two best common ancestors.
+            ours = self.naive.branches[branch]
+            self.merge_into(data, branch, "scratch")
+            self.merge_into(data, "scratch", f"commit:{ours}")
+            self.change(data, branch)
+        self.merge_into(data, branch, "scratch")
+        self.delete("scratch")
+
+    @rule(data=st.data(), property=st.sampled_from(PROPERTIES))
+    def declare_on_both_sides(self, data: st.DataObject, property: str) -> None:
+        """Declare a property twice, each fit by itself, and perhaps one in a class that inherits the other."""
+        branch = self.branch(data)
+        self.fork_at("scratch", self.naive.branches[branch])
+        for side in (branch, "scratch"):
+            schema = elements_of(self.naive.snapshot(side))
+            if classes := [name for name in names_of(schema) if is_class(schema, name)]:
+                id = SCHEMA + data.draw(st.sampled_from(classes), label=f"class on {side}")
+                declared = data.draw(declaration(names_of(schema)), label="declaration")
+                self.attempt(side, [], {**schema, id: {**schema[id], property: declared}})
+        self.merge_into(data, branch, "scratch")
+        self.delete("scratch")
+
+    def merge_into(self, data: st.DataObject, into: str, source: str) -> None:
+        """Merge, and if there are conflicts, again with some way to settle them."""
+        result = self.attempt_merge(into, source, {}, "", [])
+        for _ in range(2):
+            if result is None or result.outcome is not MergeOutcome.CONFLICTS:
+                return
+            places = sorted({(one.id, one.property) for one in result.conflicts} | {(result.conflicts[0].id, "")})
+            settled = data.draw(st.lists(st.sampled_from(places), unique=True, max_size=len(places)), label="settled")
+            choose = {place: data.draw(st.sampled_from(SIDES)) for place in settled}
+            strategy = data.draw(st.sampled_from(("", *SIDES)), label="strategy")
+            result = self.attempt_merge(into, source, choose, strategy, result.base_commits)
+
+    def attempt_merge(
+        self, into: str, source: str, choose: dict[tuple[str, str], str], strategy: str, order: Sequence[str]
+    ) -> MergeResult | None:
+        """Merge on both sides; `order` is that of several bases, if it is known. None if it was refused."""
+        naive = self.naive
+        ours = naive.branches[into]
+        theirs = source.removeprefix("commit:") if source.startswith("commit:") else naive.branches[source]
+        bases = sorted(naive.merge_bases(ours, theirs), key=list(order).index if order else None)
+        snapshots = [naive.commits[base].snapshot for base in bases]
+        expected = merge(snapshots, naive.snapshot(into), naive.commits[theirs].snapshot, choose, strategy)
+        resolutions = tuple(Resolution(*place, MergeSide(side)) for place, side in choose.items())
+        request = MergeRequest(DB, into, source, MergeSide(strategy) if strategy else None, resolutions)
+        try:
+            result = self.do(self.kernel.merges.merge(ANA, request))
+        except KernelError as error:
+            if type(error).__name__ not in expected.refusals:
+                raise AssertionError(f"the model says {expected.refusals or 'merged'}") from error
+            return None
+        assert (result.outcome is MergeOutcome.UP_TO_DATE) == (theirs in naive.ancestors(ours))
+        if result.outcome is not MergeOutcome.UP_TO_DATE:
+            assert set(result.base_commits) == set(bases)
+            self.compare_merge(into, result, expected, theirs)
+        return result
+
+    def compare_merge(self, into: str, result: MergeResult, expected: Merge, theirs: str) -> None:
+        assert [(one.id, one.property) for one in result.conflicts] == expected.conflicts
+        if expected.conflicts:
+            assert result.outcome is MergeOutcome.CONFLICTS
+            return
+        assert not expected.refusals
+        assert result.outcome is MergeOutcome.MERGED
+        assert result.commit is not None
+        self.record(into, result.commit, expected.snapshot, theirs)
+
+    @rule(data=st.data(), cls=st.sampled_from(CLASSES), reopen=st.booleans())
+    def look_back(self, data: st.DataObject, cls: str, reopen: bool) -> None:
+        if reopen:
+            self.do(self.kernel.close())
+            self.kernel = self.do(open_kernel(self.folder / "kernel.db"))
+            self.seen.clear()
+        commits = st.sampled_from(list(self.naive.commits))
+        one, other = data.draw(commits), data.draw(commits)
+        old, new = self.naive.commits[one].snapshot, self.naive.commits[other].snapshot
+        self.do(self.compare(f"commit:{one}", old))
+        page = self.do(self.kernel.diffs.diff(ANA, DB, f"commit:{one}", f"commit:{other}", False, 0, ""))
+        assert {found.id: found.kind.value for found in page.documents} == difference(old, new)
+        if is_class(old, cls):
+            assert self.do(documents(self.kernel, f"commit:{one}", cls)) == {
+                id: value for id, value in documents_of(old).items() if cls in line_of(old, id.split("/")[0])
+            }
+        branch = self.branch(data)
+        line = self.naive.line(self.naive.branches[branch])
+        steps = data.draw(st.integers(0, len(line) - 1), label="steps")
+        known = self.naive.commits[line[steps]]
+        self.do(self.compare(f"{branch}~{steps}", known.snapshot))
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=known.time)
+        self.do(self.compare(f"{branch}@{moment.isoformat()}", known.snapshot))
+
+    async def compare(self, ref: str, snapshot: Snapshot) -> None:
+        assert await documents(self.kernel, ref) == documents_of(snapshot)
+        schema = orjson.loads((await self.kernel.ontologies.get(ANA, DB, ref)).schema)
+        assert {f"{SCHEMA}{element['@id']}": element for element in schema} == elements_of(snapshot)
+
+    async def compare_links(self, branch: str, snapshot: Snapshot) -> None:
+        """Try to delete each document: whether it is refused tells who is known to link to it."""
+        for id in documents_of(snapshot):
+            refusals = apply(snapshot, None, [("delete", id, {})]).refusals
+            try:
+                await commit(self.kernel, Delete(id), branch=branch, validate_only=True)
+            except KernelError as error:
+                if {type(error).__name__} != refusals:
+                    raise AssertionError(f"the model says {refusals or 'deleted'} of {id}") from error
+            else:
+                assert not refusals, id
+
+    async def compare_heads(self) -> None:
+        for branch, head in self.naive.branches.items():
+            assert (await self.kernel.branches.get(ANA, DB, branch)).head == head
+            if self.seen.get(branch) != head:
+                self.seen[branch] = head
+                await self.compare(branch, self.naive.snapshot(branch))
+                await self.compare_links(branch, self.naive.snapshot(branch))
+
+    @invariant()
+    def heads_are_as_modelled(self) -> None:
+        self.do(self.compare_heads())
+
+    def teardown(self) -> None:
+        try:
+            for id, known in self.naive.commits.items():
+                self.do(self.compare(f"commit:{id}", known.snapshot))
+            for branch in self.naive.branches:
+                assert self.do(self._verified(branch)) == []
+            self.do(self.kernel.close())
+        finally:
+            self.runner.close()
+            shutil.rmtree(self.folder)
+
+    async def _verified(self, branch: str) -> list[Any]:
+        return [problem async for report in self.kernel.commits.verify(ANA, DB, branch) for problem in report.problems]
+
+
+EvolvingKernelAgainstModel.TestCase.settings = settings(
+    max_examples=40 * EFFORT,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=EFFORT == 1,
+    suppress_health_check=list(HealthCheck),
+)
+TestEvolvingKernelAgainstModel = EvolvingKernelAgainstModel.TestCase
+
+
+def test_the_model_itself_tells_elements_that_do_not_fit_together() -> None:
+    base = {SCHEMA + name: class_of(name) for name in ("Item", "Other")}
+    ours = {**base, SCHEMA + "Item": class_of("Item", p=optional("Other"))}
+    theirs = {SCHEMA + "Item": base[SCHEMA + "Item"]}
+    assert merge([base], ours, theirs, {}, "").refusals == {"MergeViolation"}
+
+
+def test_the_model_itself_tells_a_document_that_a_change_leaves_behind() -> None:
+    before = {SCHEMA + "Item": class_of("Item"), "Item/a": {"@type": "Item", "@id": "Item/a", "name": "a"}}
+    stronger = {SCHEMA + "Item": class_of("Item", p="xsd:string")}
+    assert apply(before, stronger, []).refusals == {"SchemaViolatedByData"}
+    assert not apply(before, stronger, [("update", "Item/a", {"p": "text"})]).refusals
