@@ -7,11 +7,12 @@ from typing import Any
 
 import orjson
 
-from ontomesh_data_kernel.adapters.sqlite import open_store
+from ontomesh_data_kernel.adapters.opening import open_store
 from ontomesh_data_kernel.domain.caller import Caller
 from ontomesh_data_kernel.domain.identity import system_clock
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.domain.model import CommitRequest, Committed, OntologyEdit, Operation
+from tests.contract.stores import store_url
 
 EFFORT = int(os.environ.get("ONTOMESH_TEST_EFFORT", "1"))
 """How much more the randomised tests try than by default."""
@@ -45,8 +46,8 @@ DB = "d"
 
 
 async def open_kernel(path: Path, clock: Callable[[], int] = system_clock) -> Kernel:
-    """A kernel over a file."""
-    return Kernel(await open_store(path, clock), clock)
+    """A kernel over a file, or over the databases of the tested server that belong to this path."""
+    return Kernel(await open_store(store_url(path), clock=clock), clock)
 
 
 def body(document: Mapping[str, Any]) -> bytes:

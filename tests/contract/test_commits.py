@@ -46,6 +46,7 @@ from tests.contract.inprocess import (
     open_kernel,
     schema_edit,
 )
+from tests.contract.stores import sqlite_only
 
 WEEK = 7 * 86_400 * 1_000_000
 NOTE = {"@type": "Class", "@id": "Note", "text": {"@type": "Optional", "@class": "xsd:string"}}
@@ -284,6 +285,7 @@ class TestRefs:
             await kernel.documents.list(eve, DB, "main", "Person", False, 9, own.next_page_token)
 
 
+@sqlite_only
 class TestFile:
     @pytest.mark.parametrize("damage", ["newer format", "another database", "no database"])
     async def test_a_file_of_another_kind_is_refused_and_left_as_it_was(self, tmp_path: Path, damage: str) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
-from ontomesh_data_kernel.adapters.sqlite import connection, open_store
+from ontomesh_data_kernel.adapters.opening import open_store
+from ontomesh_data_kernel.adapters.sqlite import connection
+from ontomesh_data_kernel.adapters.sqlite import open_store as open_file
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.domain.model import (
     MergeOutcome,
@@ -40,6 +42,7 @@ from tests.contract.inprocess import (
     open_kernel,
     schema_edit,
 )
+from tests.contract.stores import sqlite_only, store_url
 
 Decide = Callable[[Head], Decision]
 Move = Callable[[Decide], Awaitable[object]]
@@ -92,7 +95,7 @@ class Race:
 
 @pytest.fixture
 async def race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Race]:
-    store = await open_store(tmp_path / "kernel.db")
+    store = await open_store(store_url(tmp_path / "kernel.db"))
     store_commit, moves = store.commit, list[Move]()
 
     async def commit_after_move(
@@ -425,6 +428,7 @@ asyncio.run(main())
 """Opens each store that it is told of as soon as a gate beside it opens, and leaves a database of its own there."""
 
 
+@sqlite_only
 class TestNewFile:
     async def test_processes_that_open_a_new_store_at_once_all_get_it(self, tmp_path: Path) -> None:
         names = [f"p{number}" for number in range(6)]
@@ -517,7 +521,7 @@ async def _open(path: Path, before: Callable[[str], None], monkeypatch: pytest.M
 
     with monkeypatch.context() as patch:
         patch.setattr(connection, "connect", traced)
-        await (await open_store(path)).close()
+        await (await open_file(path)).close()
 
 
 async def _use(path: Path) -> None:
@@ -530,7 +534,7 @@ async def _use(path: Path) -> None:
 
 async def _creation(path: Path) -> list[str]:
     """The statements that create a store."""
-    await (await open_store(path)).close()
+    await (await open_file(path)).close()
     template = sqlite3.connect(path)
     tables = template.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
     marks = [(name, *template.execute(f"PRAGMA {name}").fetchone()) for name in ("application_id", "user_version")]

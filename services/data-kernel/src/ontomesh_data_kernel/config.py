@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from ontomesh_chassis.settings import Port, ServiceSettings
 
 _SQLITE = "sqlite:///"
+_SCHEMES = (_SQLITE, "terminusdb://")
 
 
 class KernelSettings(ServiceSettings):
@@ -24,20 +25,33 @@ class KernelSettings(ServiceSettings):
     )
     store: str = Field(
         default="",
-        description="URL of the store: sqlite:///relative/path or sqlite:////absolute/path; "
+        description="URL of the store: sqlite:///relative/path, sqlite:////absolute/path or "
+        "terminusdb://user@host:port/organization[?tls=on&ca=FILE&prefix=NAME&seconds=20]; "
         "default HOME/data/kernel.db.",
+    )
+    store_password: SecretStr = Field(
+        default=SecretStr(""), description="Password of the store, where its URL has none; better in a file."
+    )
+    store_password_file: Path | None = Field(
+        default=None, description="File that holds the store's password, instead of store_password."
     )
 
     @field_validator("store")
     @classmethod
     def _known_scheme(cls, value: str) -> str:
-        if value and (not value.startswith(_SQLITE) or value == _SQLITE):
-            raise ValueError("must be sqlite:///path; no other store is known")
+        if value and (not value.startswith(_SCHEMES) or value == _SQLITE):
+            raise ValueError(
+                "must be sqlite:///path or terminusdb://user@host:port/organization; no other store is known"
+            )
         return value
 
     @property
-    def store_path(self) -> Path:
-        """The file of the SQLite store."""
-        if self.store:
-            return Path(self.store.removeprefix(_SQLITE)).expanduser()
-        return self.home / "data" / "kernel.db"
+    def store_url(self) -> str:
+        """The store's URL; by default a file of the home folder."""
+        return self.store or f"{_SQLITE}{(self.home / 'data' / 'kernel.db').absolute()}"
+
+    def read_store_password(self) -> str:
+        """The store's password, empty if there is none. Raises OSError."""
+        if self.store_password_file is not None:
+            return self.store_password_file.read_text("utf-8").strip()
+        return self.store_password.get_secret_value()

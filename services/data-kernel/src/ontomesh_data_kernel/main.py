@@ -13,7 +13,8 @@ from ontomesh_chassis.stages import Pipeline
 from ontomesh_chassis.startup import ConfigError
 from ontomesh_chassis.tokens import open_authenticator
 from ontomesh_chassis.trace import setup_tracing
-from ontomesh_data_kernel.adapters.sqlite import UnknownFormat, open_store
+from ontomesh_data_kernel.adapters.opening import open_store
+from ontomesh_data_kernel.adapters.sqlite import UnknownFormat
 from ontomesh_data_kernel.config import KernelSettings
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.doors.errors import error_table
@@ -30,8 +31,8 @@ async def serve_kernel(settings: KernelSettings) -> int:
         tracing = setup_tracing(SERVICE, settings)
         resources.callback(tracing.shutdown)
         try:
-            store = await open_store(settings.store_path)
-        except (UnknownFormat, KernelError, OSError) as error:
+            store = await open_store(settings.store_url, settings.read_store_password())
+        except (UnknownFormat, KernelError, OSError, ValueError) as error:
             raise ConfigError(f"{variable(KernelSettings, 'store')}: {error}") from error
         kernel = Kernel(store)
         resources.push_async_callback(kernel.close)

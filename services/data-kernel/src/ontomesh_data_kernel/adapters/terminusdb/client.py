@@ -1,0 +1,219 @@
+"""Talking to a TerminusDB server over HTTP: its paths, its answers, and what its errors mean to the kernel.
+
+Each request has a connection of its own: over a kept one the server's chunked answers wait for the peer's delayed
+acknowledgement, and after some refusals it reads the rest of the old request as a new one.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from ontomesh_data_kernel.domain.canonical import parse_value
+from ontomesh_data_kernel.errors import StoreUnavailable
+
+VERSION = "terminusdb-data-version"
+MAX_ANSWER_BYTES = 1 << 30
+_CONNECT_SECONDS = 3.0
+_FAILURES_TO_OPEN = 5
+_OPEN_SECONDS = 1.0
+_ATTEMPTS = 24
+_PAUSE_SECONDS = 0.02
+_INNER_STATUS = b"Status: "
+
+
+class Refused(Exception):
+    """The server refused a request: its status, the `@type` of its error, and its message."""
+
+    def __init__(self, status: int, kind: str, message: str) -> None:
+        super().__init__(f"{kind or status}: {message}")
+        self.status, self.kind, self.message = status, kind, message
+
+    @property
+    def lost_race(self) -> bool:
+        """Whether another write came first, so that nothing was written."""
+        return self.kind == "DataVersionMismatch" or "retry count exceeded" in self.message
+
+
+class Unanswered(StoreUnavailable):
+    """A request was sent and no answer came: whether it was executed is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a server is, and as whom and how long to talk to it. `seconds` bounds a request of little work."""
+
+    url: str
+    organization: str
+    user: str
+    password: str
+    prefix: str = ""
+    seconds: float = 20.0
+    certificate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request was answered: the body as read, and the commit that it names, if it names one."""
+
+    body: bytes
+    version: str
+
+    def json(self) -> Any:
+        """The body as JSON, numbers exactly."""
+        return parse_value(self.body, limit=MAX_ANSWER_BYTES, field="the answer of TerminusDB")
+
+
+class _Breaker:
+    """Refuses at once while a server does not answer, but for one trial a second."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._closed_at = 0.0
+
+    def check(self) -> None:
+        """Raise StoreUnavailable while open."""
+        if self._failures < _FAILURES_TO_OPEN:
+            return
+        if time.monotonic() < self._closed_at:
+            raise StoreUnavailable("TerminusDB did not answer lately", retry_after=_OPEN_SECONDS)
+        self._closed_at = time.monotonic() + _OPEN_SECONDS
+
+    def failed(self) -> None:
+        """Note that the server was not reached."""
+        self._failures += 1
+        self._closed_at = time.monotonic() + _OPEN_SECONDS
+
+    def answered(self) -> None:
+        """Note that it was."""
+        self._failures = 0
+
+
+class Client:
+    """Requests to one server."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._breaker = _Breaker()
+        self._http = httpx.AsyncClient(
+            base_url=f"{server.url}/api/",
+            auth=(server.user, server.password),
+            timeout=httpx.Timeout(server.seconds, connect=_CONNECT_SECONDS),
+            limits=httpx.Limits(max_keepalive_connections=0),
+            headers={"connection": "close"},
+            verify=server.certificate or True,
+        )
+
+    async def close(self) -> None:
+        """Release what it holds."""
+        await self._http.aclose()
+
+    def path(self, kind: str, database: str, *ref: str) -> str:
+        """The address of `kind` for a ref of a database; each part is encoded."""
+        parts = [quote(part, safe="") for part in (self.server.organization, database, *ref)]
+        return "/".join((kind, *parts))
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+    ) -> Answer:
+        """Send a request. Raises Refused, StoreUnavailable, and Unanswered once the request may have been executed."""
+        self._breaker.check()
+        content = None if body is None else orjson.dumps(body)
+        sent = {**(headers or {}), **({} if content is None else {"content-type": "application/json"})}
+        timeout = httpx.Timeout(seconds or self.server.seconds, connect=_CONNECT_SECONDS)
+        try:
+            answer = await self._http.request(
+                method, path, content=content, params=dict(query or {}), headers=sent, timeout=timeout
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            self._breaker.failed()
+            raise StoreUnavailable(f"TerminusDB is not reachable: {_told(error)}") from error
+        except httpx.HTTPError as error:
+            self._breaker.failed()
+            raise Unanswered(f"TerminusDB broke a request off: {_told(error)}") from error
+        self._breaker.answered()
+        status, content = answer.status_code, answer.content
+        if content.startswith(_INNER_STATUS):
+            # A refusal that the server noticed too late to say so in the status line.
+            status, content = _inner(content)
+        if status >= 300:
+            raise _refusal(status, content)
+        return Answer(content, answer.headers.get(VERSION, "").partition(":")[2])
+
+    async def insist(self, method: str, path: str, **rest: Any) -> Answer:
+        """As `ask`, again while other writes come first. For what may be done twice or is refused the second time."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return await self.ask(method, path, **rest)
+            except Refused as error:
+                if not error.lost_race or attempt == _ATTEMPTS - 1:
+                    raise
+            await pause(attempt)
+        raise AssertionError
+
+    async def graphql(self, database: str, *ref: str, query: str) -> Any:
+        """Ask by GraphQL; errors under 200 are raised too."""
+        answer = (await self.ask("POST", self.path("graphql", database, *ref), body={"query": query})).json()
+        if answer.get("errors"):
+            raise Refused(200, "GraphQL", str(answer["errors"][0].get("message", ""))[:300])
+        return answer["data"]
+
+    async def woql(self, database: str, *ref: str, query: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """The bindings of a query that reads."""
+        answer = await self.ask("POST", self.path("woql", database, *ref), body={"query": query})
+        bindings: Sequence[Mapping[str, Any]] = answer.json()["bindings"]
+        return bindings
+
+
+def _told(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _inner(content: bytes) -> tuple[int, bytes]:
+    head, _, body = content.partition(b"\n\n")
+    digits = head[len(_INNER_STATUS) :].split(None, 1)[0]
+    return int(digits) if digits.isdigit() else 500, body
+
+
+def _refusal(status: int, content: bytes) -> Exception:
+    try:
+        told = orjson.loads(content)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        told = {"message": content[:300].decode(errors="replace")}
+    error = told.get("api:error")
+    detail = error if isinstance(error, dict) else {}
+    message = str(told.get("api:message") or told.get("message") or "")
+    if witnesses := detail.get("api:witnesses"):
+        message = f"{message} {orjson.dumps(witnesses).decode()[:500]}"
+    if status in (401, 403):
+        return StoreUnavailable(f"TerminusDB refuses the kernel: {message}")
+    if status in (502, 503, 504):
+        return StoreUnavailable(f"TerminusDB is away: {message}")
+    return Refused(status, str(detail.get("@type", "")).removeprefix("api:"), message)
+
+
+async def pause(attempt: int) -> None:
+    """Wait before the next attempt, so that writers who met once meet no more."""
+    await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS * (attempt + 1)))  # noqa: S311 - no secret
+
+
+async def wait_all(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel tasks and wait until they are done."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

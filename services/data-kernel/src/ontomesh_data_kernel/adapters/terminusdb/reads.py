@@ -1,0 +1,193 @@
+"""Reading at a commit of the server's: documents in the kernel's canonical form, listings, and a decision's facts."""
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ontomesh_data_kernel.adapters.terminusdb import woql
+from ontomesh_data_kernel.adapters.terminusdb.client import Answer, Client, Refused
+from ontomesh_data_kernel.adapters.terminusdb.projection import ELEMENT, Documents, native_id
+from ontomesh_data_kernel.domain.canonical import document_hash
+from ontomesh_data_kernel.domain.model import Document
+from ontomesh_data_kernel.domain.ontology import SCHEMA_PREFIX, Ontology
+from ontomesh_data_kernel.errors import KernelError, MalformedBody, StoreUnavailable, TooLarge, Violation
+from ontomesh_data_kernel.ports import Facts, Needs, Referrers, Version
+
+_READ_IDS = 200
+_REMEMBERED = 64
+_LISTINGS = 32
+_SHOWN_REFERRERS = 10
+
+
+class Reader:
+    """Reads of any commit. Remembers ontologies by digest, and the ids of listed classes by commit."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._documents: OrderedDict[str, Documents] = OrderedDict()
+        self._listings: OrderedDict[tuple[str, ...], Sequence[str]] = OrderedDict()
+
+    def learn(self, ontology: Ontology) -> Documents:
+        """Remember an ontology."""
+        known = self._documents.get(ontology.digest)
+        if known is None:
+            known = self._documents[ontology.digest] = Documents(ontology)
+            while len(self._documents) > _REMEMBERED:
+                self._documents.popitem(last=False)
+        return known
+
+    async def converter(self, native: str, backend: str, digest: str) -> Documents:
+        """What turns the documents of a commit into the kernel's."""
+        known = self._documents.get(digest)
+        if known is None:
+            known = self.learn(Ontology.from_documents(await self.elements(native, backend)))
+        return known
+
+    async def read_head(self, native: str, branch: str, id: str) -> tuple[Any, str] | None:
+        """A document at a branch's head and that head, or None if there is no such document."""
+        path = self._client.path("document", native, "local", "branch", branch)
+        try:
+            answer = await self._client.ask("GET", path, query={"id": native_id(id)})
+        except Refused as error:
+            if error.kind == "DocumentNotFound":
+                return None
+            raise
+        return _read(answer), answer.version
+
+    async def version(self, native: str, backend: str, digest: str, document: dict[str, Any]) -> Version:
+        """A document that the server answered, as the kernel has it."""
+        if document["@type"] == ELEMENT:
+            body = document["body"].encode()
+            return Version(document_hash(body).hex(), body)
+        converter = await self.converter(native, backend, digest)
+        try:
+            body, etag = converter.from_native(document)
+        except KernelError as error:
+            raise StoreUnavailable(
+                f"TerminusDB has {document.get('@id')} in a form that is not its own: {error}"
+            ) from error
+        return Version(etag, body)
+
+    async def versions(
+        self, native: str, backend: str, digest: str, ids: Collection[str], max_bytes: int | None = None
+    ) -> dict[str, Version]:
+        """Those of the documents that exist. Raises TooLarge."""
+        names = {native_id(id): id for id in ids}
+        wanted = list(names)
+        found: dict[str, Version] = {}
+        size = 0
+        for start in range(0, len(wanted), _READ_IDS):
+            for document in await self._by_ids(native, backend, wanted[start : start + _READ_IDS]):
+                version = await self.version(native, backend, digest, document)
+                found[names[document["@id"]]] = version
+                size += len(version.body)
+                if max_bytes is not None and size > max_bytes:
+                    violation = Violation("ids", f"the documents have more than {max_bytes:,} bytes together")
+                    raise TooLarge(violation.description, (violation,), {"limit": str(max_bytes)})
+        return found
+
+    async def _by_ids(self, native: str, backend: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        path = self._client.path("document", native, "local", "commit", backend)
+        answer = await self._client.ask(
+            "POST", path, body={"ids": ids, "as_list": True}, headers={"x-http-method-override": "GET"}
+        )
+        documents: list[dict[str, Any]] = _read(answer)
+        return documents
+
+    async def elements(self, native: str, backend: str) -> dict[str, bytes]:
+        """The bodies of the ontology's elements by id."""
+        path = self._client.path("document", native, "local", "commit", backend)
+        answer = await self._client.ask("GET", path, query={"type": ELEMENT, "as_list": "true"})
+        return {
+            SCHEMA_PREFIX + document["@id"].partition("/")[2]: document["body"].encode() for document in _read(answer)
+        }
+
+    async def ids(self, native: str, backend: str, classes: Sequence[str]) -> Sequence[str]:
+        """The ids of all documents of exactly these classes, in order."""
+        key = (native, backend, *sorted(classes))
+        known = self._listings.get(key)
+        if known is None:
+            found: list[str] = []
+            if classes:
+                kinds = [woql.triple(woql.variable("Id"), "rdf:type", woql.node(f"@schema:{name}")) for name in classes]
+                query = woql.select(["Id"], woql.disjunction(kinds))
+                found = [one["Id"] for one in await self._client.woql(native, "local", "commit", backend, query=query)]
+            known = self._listings[key] = sorted(found)
+            while len(self._listings) > _LISTINGS:
+                self._listings.popitem(last=False)
+        return known
+
+    async def documents(
+        self,
+        native: str,
+        backend: str,
+        digest: str,
+        classes: Sequence[str],
+        after: str,
+        limit: int,
+        max_bytes: int,
+    ) -> tuple[list[Document], bool]:
+        """A page of documents of exactly these classes by id, and whether more follow."""
+        left = [id for id in await self.ids(native, backend, classes) if id > after]
+        page: list[Document] = []
+        size = 0
+        for start in range(0, min(len(left), limit), _READ_IDS):
+            some = left[start : min(start + _READ_IDS, limit)]
+            found = await self.versions(native, backend, digest, some)
+            for id in some:
+                if page and size >= max_bytes:
+                    return page, True
+                page.append(Document(id, found[id].body, found[id].etag))
+                size += len(found[id].body)
+        return page, len(left) > len(page)
+
+    async def facts(self, native: str, backend: str, digest: str, needs: Needs) -> Facts:
+        """What a decision asks for, but for what only the history tells."""
+        named = {*needs.bodies, *needs.etags}
+        versions = await self.versions(native, backend, digest, named) if named else {}
+        instances: list[tuple[str, bytes]] = []
+        if needs.instances:
+            ids = await self.ids(native, backend, needs.instances)
+            found = await self.versions(native, backend, digest, ids)
+            instances = [(id, found[id].body) for id in ids]
+        return Facts(
+            bodies={id: versions[id] for id in needs.bodies if id in versions},
+            etags={id: versions[id].etag for id in needs.etags if id in versions},
+            referrers=await self._referrers(native, backend, needs.referrers) if needs.referrers else {},
+            ontology=await self.elements(native, backend) if needs.ontology else {},
+            instances=instances,
+        )
+
+    async def _referrers(self, native: str, backend: str, asked: Referrers) -> Mapping[str, tuple[str, ...]]:
+        allowed = set(asked.paths)
+        names = sorted({path.partition(".")[2] for path in asked.paths})
+        holder, cell = woql.variable("Holder"), woql.variable("Cell")
+        found: dict[str, tuple[str, ...]] = {}
+        for target in asked.targets:
+            ways = []
+            for name in names:
+                said = {"@type": "Equals", "left": _value(woql.variable("Name")), "right": woql.text(name)}
+                direct = woql.triple(holder, name, woql.node(target))
+                in_list = [woql.triple(holder, name, cell), woql.triple(cell, "sys:value", woql.node(target))]
+                ways += [woql.conjunction([said, direct]), woql.conjunction([said, *in_list])]
+            query = woql.select(["Holder", "Name"], woql.disjunction(ways))
+            holders: dict[str, None] = {}
+            for one in await self._client.woql(native, "local", "commit", backend, query=query):
+                id, name = one["Holder"], one["Name"]["@value"]
+                if f"{id.partition('/')[0]}.{name}" in allowed and id not in asked.excluding:
+                    holders[id] = None
+            if holders:
+                found[target] = tuple(sorted(holders)[:_SHOWN_REFERRERS])
+        return found
+
+
+def _value(variable: Mapping[str, Any]) -> dict[str, Any]:
+    return {"@type": "Value", "variable": variable["variable"]}
+
+
+def _read(answer: Answer) -> Any:
+    """An answer's JSON: an error that comes as text under 200 must not pass for documents."""
+    try:
+        return answer.json()
+    except MalformedBody as error:
+        raise StoreUnavailable(f"TerminusDB answered what is no document: {answer.body[:200]!r}") from error

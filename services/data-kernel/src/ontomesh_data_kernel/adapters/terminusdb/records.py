@@ -1,0 +1,116 @@
+"""What the kernel keeps beside the databases: which there are, when branches were made, and requests answered.
+
+They lie in a database of the server's that only the kernel uses. A record is text under a key, changed only if it
+still is what the writer saw.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from ontomesh_data_kernel.adapters.terminusdb import woql
+from ontomesh_data_kernel.adapters.terminusdb.client import Client, Refused, pause
+from ontomesh_data_kernel.errors import StoreUnavailable
+
+DATABASE, BRANCH, REQUEST = "Database", "Branch", "Request"
+_KINDS = (DATABASE, BRANCH, REQUEST)
+_NAME = "ontomesh-records"
+_ATTEMPTS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A change of one record, from what it must be (None: absent) to what it becomes (None: gone)."""
+
+    kind: str
+    key: str
+    old: str | None
+    new: str | None
+
+
+class Records:
+    """Records of one organisation and prefix."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._name = client.server.prefix + _NAME
+
+    async def open(self) -> None:
+        """Make the database for them unless it is there."""
+        client = self._client
+        try:
+            await client.ask("HEAD", client.path("db", self._name))
+        except Refused as error:
+            if error.status != 404:
+                raise
+        else:
+            return
+        classes = [
+            {"@type": "Class", "@id": kind, "@key": {"@type": "Random"}, "value": "xsd:string"} for kind in _KINDS
+        ]
+        try:
+            body = {"label": self._name, "comment": "What Ontomesh keeps beside its databases", "schema": True}
+            await client.insist("POST", client.path("db", self._name), body=body)
+        except Refused as error:
+            if error.kind != "DatabaseAlreadyExists":
+                raise
+        query = {"graph_type": "schema", "author": "ontomesh", "message": "Records", "create": "true"}
+        await client.insist("PUT", client.path("document", self._name), body=classes, query=query)
+
+    async def get(self, kind: str, key: str) -> str | None:
+        """A record's text."""
+        try:
+            query = {"id": _id(kind, key)}
+            answer = await self._client.ask("GET", self._client.path("document", self._name), query=query)
+        except Refused as error:
+            if error.kind == "DocumentNotFound":
+                return None
+            raise
+        return str(answer.json()["value"])
+
+    async def list(self, kind: str) -> Sequence[str]:
+        """All texts of a kind, in no order."""
+        query = {"type": kind, "as_list": "true"}
+        answer = await self._client.ask("GET", self._client.path("document", self._name), query=query)
+        return [one["value"] for one in answer.json()]
+
+    async def swap(self, *swaps: Swap) -> bool:
+        """Change records, all or none; False if one of them is not what it must be."""
+        changes: list[dict[str, Any]] = []
+        for swap in swaps:
+            node = woql.node(_id(swap.kind, swap.key))
+            present = woql.triple(node, "value", woql.variable(f"Any{len(changes)}"))
+            changes.append(
+                woql.negation(present) if swap.old is None else woql.triple(node, "value", woql.text(swap.old))
+            )
+        for index, swap in enumerate(swaps):
+            id = _id(swap.kind, swap.key)
+            if swap.new is None:
+                changes.append(woql.delete(id))
+            else:
+                document = {"@type": swap.kind, "@id": id, "value": swap.new}
+                changes += woql.write(index, woql.json_text(document), insert=swap.old is None)
+        for attempt in range(_ATTEMPTS):
+            try:
+                written = await woql.commit(
+                    self._client, self._name, ("local", "branch", "main"), changes, author="ontomesh", message="Records"
+                )
+            except Refused as error:
+                if error.lost_race:
+                    await pause(attempt)
+                    continue
+                if error.kind in ("DocumentIdAlreadyExists", "DocumentNotFound"):
+                    return False
+                raise
+            return written is not None
+        raise StoreUnavailable(f"others wrote to the records first, {_ATTEMPTS} times")
+
+
+def _id(kind: str, key: str) -> str:
+    return f"{kind}/{quote(key, safe='')}"
+
+
+def joined(parts: Iterable[str]) -> str:
+    """A key of several parts."""
+    return "/".join(quote(part, safe="") for part in parts)

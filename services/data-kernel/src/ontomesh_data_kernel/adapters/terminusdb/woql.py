@@ -1,0 +1,103 @@
+"""The few phrases of WOQL that the store uses, as JSON-LD."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from ontomesh_data_kernel.adapters.terminusdb.client import VERSION, Client
+
+Phrase = dict[str, Any]
+
+_SECONDS_PER_VALUE = 0.002
+
+
+def node(id: str) -> Phrase:
+    """A document or class, by its id."""
+    return {"@type": "NodeValue", "node": id}
+
+
+def variable(name: str) -> Phrase:
+    """A variable in a node's place."""
+    return {"@type": "NodeValue", "variable": name}
+
+
+def text(value: str) -> Phrase:
+    """A string."""
+    return {"@type": "Value", "data": {"@type": "xsd:string", "@value": value}}
+
+
+def triple(subject: Phrase, predicate: str, object: Phrase) -> Phrase:
+    """That a subject has a property with a value."""
+    value = object if "data" in object else {"@type": "Value", **{k: v for k, v in object.items() if k != "@type"}}
+    return {"@type": "Triple", "subject": subject, "predicate": node(predicate), "object": value}
+
+
+def negation(query: Phrase) -> Phrase:
+    """That something is not so."""
+    return {"@type": "Not", "query": query}
+
+
+def conjunction(parts: Iterable[Phrase]) -> Phrase:
+    """That all hold, in this order."""
+    return {"@type": "And", "and": list(parts)}
+
+
+def disjunction(parts: Iterable[Phrase]) -> Phrase:
+    """That any holds."""
+    return {"@type": "Or", "or": list(parts)}
+
+
+def select(names: Sequence[str], query: Phrase) -> Phrase:
+    """The values of some variables alone."""
+    return {"@type": "Select", "variables": list(names), "query": query}
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """A document as the cast takes it."""
+    return orjson.dumps(document).decode()
+
+
+def write(index: int, document: str, *, insert: bool) -> list[Phrase]:
+    """Insert a document or replace it; from its JSON text, since a plain tree would turn its strings into ids."""
+    name = f"D{index}"
+    cast = {
+        "@type": "Typecast",
+        "value": text(document),
+        "type": node("sys:Dictionary"),
+        "result": {"@type": "Value", "variable": name},
+    }
+    kind = "InsertDocument" if insert else "UpdateDocument"
+    return [cast, {"@type": kind, "document": {"@type": "Value", "variable": name}}]
+
+
+def delete(id: str) -> Phrase:
+    """Delete a document."""
+    return {"@type": "DeleteDocument", "identifier": node(id)}
+
+
+async def commit(
+    client: Client,
+    database: str,
+    ref: Sequence[str],
+    phrases: Sequence[Phrase],
+    *,
+    author: str,
+    message: str,
+    metadata: Mapping[str, str] | None = None,
+    head: str = "",
+    values: int = 0,
+) -> str | None:
+    """Write in one transaction and return the new head, or None if one of the phrases did not hold.
+
+    With `head`, that must be where the branch stands; `values` says how much there is to write. Raises Refused and what `Client.ask` raises.
+    """
+    info = {"author": author, "message": message, "metadata": dict(metadata or {})}
+    answer = await client.ask(
+        "POST",
+        client.path("woql", database, *ref),
+        body={"commit_info": info, "query": select((), conjunction(phrases))},
+        headers={VERSION: f"branch:{head}"} if head else None,
+        seconds=client.server.seconds + _SECONDS_PER_VALUE * (values + len(phrases)),
+    )
+    return answer.version if answer.json()["bindings"] else None
