@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from ontomesh_data_kernel.adapters.terminusdb import woql
 from ontomesh_data_kernel.adapters.terminusdb.client import VERSION, Client, Refused, Unanswered, pause, wait_all
@@ -21,13 +20,11 @@ from ontomesh_data_kernel.adapters.terminusdb.projection import (
     HEAD_ID,
     MAX_VALUES,
     RESERVED_CLASSES,
-    Native,
+    Names,
+    Schema,
     count_values,
-    grown,
     native_id,
     native_schema,
-    read_schema,
-    retyped,
 )
 from ontomesh_data_kernel.adapters.terminusdb.reads import Reader
 from ontomesh_data_kernel.domain.model import Commit
@@ -38,7 +35,6 @@ from ontomesh_data_kernel.ports import Decision, Draft, Facts, Head, Point, Requ
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 24
-_SCHEMAS = 256
 _OPTIMIZE_EVERY = 100
 _OPTIMIZE_SECONDS = 300.0
 
@@ -51,7 +47,6 @@ class Committer:
         self._reader = reader
         self._turns: dict[str, asyncio.Lock] = {}
         self._tips: dict[tuple[str, str], Tip] = {}
-        self._schemas: OrderedDict[tuple[str, str], Native] = OrderedDict()
         self._since: dict[str, int] = {}
         self._optimizing: dict[str, asyncio.Task[None]] = {}
 
@@ -81,7 +76,7 @@ class Committer:
         if head is None:
             raise StoreUnavailable(f"TerminusDB did not take the first commit of {branch!r}")
         graph.add(Entry(head, root, (), None, ""))
-        self._remember(native, head, dict(RESERVED_CLASSES))
+        self._reader.learn_schema(native, head, Schema(dict(RESERVED_CLASSES)))
 
     async def commit(
         self,
@@ -121,7 +116,7 @@ class Committer:
                     continue
                 stored = Stored(draft, draft.reply)
                 if dry_run and (is_fresh or (await graph.tip(branch, name)) == tip):
-                    self._phrases(tip, draft, await self._target(native, tip, draft))
+                    self._texts(draft, await self._target(native, tip, draft), {})
                     return stored
                 if not dry_run and await self._write(native, graph, branch, name, tip, draft, request):
                     self._wrote(native, branch)
@@ -171,27 +166,33 @@ class Committer:
                 elements[write.id] = write.body
         return Ontology.from_documents(elements)
 
-    def _phrases(self, tip: Tip, draft: Draft, target: Ontology) -> list[woql.Phrase]:
-        """The transaction of a draft. Raises UnsupportedByStore."""
+    def _texts(self, draft: Draft, target: Ontology, names: Names) -> list[str]:
+        """The JSON text of each write that is no deletion, in order. Raises UnsupportedByStore."""
         native_schema(target)
-        values = sum(count_values(write.body) for write in draft.writes if write.body is not None)
+        values = _values(draft)
         if values > MAX_VALUES:
             message = f"the commit writes {values:,} values, where TerminusDB takes at most {MAX_VALUES:,} at once"
             raise UnsupportedByStore(message, (Violation("operations", message),))
         converter = self._reader.learn(target)
+        return [
+            woql.json_text({"@type": ELEMENT, "@id": native_id(write.id), "body": write.body.decode()})
+            if write.id.startswith(SCHEMA_PREFIX)
+            else converter.to_native(write.body, names)
+            for write in draft.writes
+            if write.body is not None
+        ]
+
+    def _phrases(self, tip: Tip, draft: Draft, texts: Sequence[str]) -> list[woql.Phrase]:
+        """The transaction of a draft: nothing of it holds unless the branch still is at `tip`."""
         document = woql.json_text({"@type": HEAD, "@id": HEAD_ID, "commit": draft.commit.id})
         guard = woql.triple(woql.node(HEAD_ID), "commit", woql.text(tip.entry.commit.id))
         phrases = [guard, *woql.write(0, document, insert=False)]
+        ready = iter(texts)
         for index, write in enumerate(draft.writes, 1):
-            id = native_id(write.id)
             if write.body is None:
-                phrases.append(woql.delete(id))
-                continue
-            if write.id.startswith(SCHEMA_PREFIX):
-                text = woql.json_text({"@type": ELEMENT, "@id": id, "body": write.body.decode()})
+                phrases.append(woql.delete(native_id(write.id)))
             else:
-                text = converter.to_native(write.body)
-            phrases += woql.write(index, text, insert=write.old is None)
+                phrases += woql.write(index, next(ready), insert=write.old is None)
         return phrases
 
     async def _write(
@@ -199,22 +200,23 @@ class Committer:
     ) -> bool:
         """Write a draft; False if another writer came first, so that nothing was written."""
         target = await self._target(native, tip, draft)
-        phrases = self._phrases(tip, draft, target)
+        self._texts(draft, target, {})
         changed = [write.id for write in draft.writes]
         key = (request.principal, request.id, request.digest.hex()) if request is not None else None
         record = record_of(draft.commit, changed, key, draft.reply)
         try:
-            prepared = await self._bring_schema(native, graph, branch, tip, target)
+            prepared, schema = await self._bring_schema(native, graph, branch, tip, target)
+            texts = self._texts(draft, target, schema.names(target))
             head = await woql.commit(
                 self._client,
                 native,
                 ("local", "branch", branch),
-                phrases,
+                self._phrases(tip, draft, texts),
                 author=draft.commit.author,
                 message=draft.commit.message,
                 metadata={RECORD: record},
                 head=prepared,
-                values=sum(count_values(write.body) for write in draft.writes if write.body is not None),
+                values=_values(draft),
             )
         except Refused as error:
             if error.lost_race:
@@ -230,43 +232,29 @@ class Committer:
         entry = Entry(head, draft.commit, tuple(changed), key, reply)
         graph.add(entry)
         self._tips[native, branch] = Tip(entry, head)
-        self._remember(native, head, self._schemas[native, prepared])
+        self._reader.learn_schema(native, head, schema)
         return True
 
     async def _is_stored(self, graph: Graph, branch: str, name: str, draft: Draft) -> bool:
         tip = await graph.tip(branch, name)
         return any(entry.commit.id == draft.commit.id for entry in graph.first_parents(tip.entry.commit.id))
 
-    async def _bring_schema(self, native: str, graph: Graph, branch: str, tip: Tip, target: Ontology) -> str:
-        """See to it that the server's schema holds an ontology's documents, and return the head then."""
+    async def _bring_schema(
+        self, native: str, graph: Graph, branch: str, tip: Tip, target: Ontology
+    ) -> tuple[str, Schema]:
+        """See to it that the server's schema holds an ontology's documents, and return the head and it then."""
+        known = await self._reader.schema(native, tip.head)
+        gained = known.gained(target)
+        if not gained:
+            return tip.head, known
         path = self._client.path("document", native, "local", "branch", branch)
-        known = self._schemas.get((native, tip.head))
-        if known is None:
-            at = self._client.path("document", native, "local", "commit", tip.head)
-            answer = await self._client.ask("GET", at, query={"graph_type": "schema", "as_list": "true"})
-            known = read_schema(answer.json())
-            self._remember(native, tip.head, known)
-        changed = grown(known, native_schema(target))
-        if not changed:
-            return tip.head
-        for cls, name in retyped(known, changed):
-            holders = sorted(target.subclasses(cls) | {cls})
-            if await self._reader.ids(native, tip.entry.backend, holders):
-                raise UnsupportedByStore.at(
-                    f"ontology.schema.{cls}.{name}",
-                    "TerminusDB keeps the type of a property while its class has documents; use another name",
-                )
         query = {"graph_type": "schema", "author": SCHEMA_AUTHOR, "message": "Bring the schema ahead", "create": "true"}
         headers = {VERSION: f"branch:{tip.head}"}
-        answer = await self._client.ask("PUT", path, body=list(changed.values()), query=query, headers=headers)
+        answer = await self._client.ask("PUT", path, body=list(gained.values()), query=query, headers=headers)
         graph.pass_over(answer.version, tip.head)
-        self._remember(native, answer.version, known | changed)
-        return answer.version
-
-    def _remember(self, native: str, head: str, schema: Native) -> None:
-        self._schemas[native, head] = schema
-        while len(self._schemas) > _SCHEMAS:
-            self._schemas.popitem(last=False)
+        schema = Schema(known.native | gained)
+        self._reader.learn_schema(native, answer.version, schema)
+        return answer.version, schema
 
     # The server's commits slow down as layers pile up.
 
@@ -290,3 +278,7 @@ class Committer:
     async def close(self) -> None:
         """Leave off what runs in the background."""
         await wait_all(*self._optimizing.values())
+
+
+def _values(draft: Draft) -> int:
+    return sum(count_values(write.body) for write in draft.writes if write.body is not None)

@@ -51,6 +51,9 @@ _AS_STRING = frozenset(
         "dayTimeDuration",
     )
 )
+_MARK = "."
+"""Comes before a number in a property's name on the server; the kernel's names have none."""
+
 _FRACTION_DIGITS = 20
 MAX_VALUES = 100_000
 """Values of all documents of a commit. The server takes a fifth of a millisecond for each, and does little else then."""
@@ -93,45 +96,137 @@ def _native_property(declared: Property) -> dict[str, Any]:
     return native
 
 
-def grown(native: Native, needed: Native) -> Native:
-    """The classes and enums that must change in `native` to hold what is needed."""
-    changed: Native = {}
-    for name, element in needed.items():
-        known = native.get(name)
-        if known is None or known["@type"] != element["@type"]:
-            changed[name] = element
-            continue
-        merged = known | element
-        if element["@type"] == "Enum":
-            merged["@value"] = list(dict.fromkeys([*known["@value"], *element["@value"]]))
-        for mark in ("@inherits", "@abstract"):
-            if mark in merged and mark not in element:
-                del merged[mark]
-        if merged != known:
-            changed[name] = merged
-    return changed
+class Schema:
+    """The server's schema at one commit: what it must gain for an ontology, and how an ontology's properties stand in it.
+
+    A property whose type changes gets another name there (`price`, then `price.2`), since the server keeps a type while
+    any document has a value of it; classes that inherit from one another share these names.
+    """
+
+    def __init__(self, native: Native) -> None:
+        self.native = native
+        self._names: dict[str, Names] = {}
+
+    @classmethod
+    def read(cls, elements: list[Any]) -> "Schema":
+        """The schema as the server answers it."""
+        native: Native = {}
+        for element in elements:
+            if element.get("@type") in ("Class", "Enum"):
+                if isinstance(element.get("@inherits"), str):
+                    element["@inherits"] = [element["@inherits"]]
+                native[element["@id"]] = {name: _plain(value) for name, value in element.items()}
+        return cls(native)
+
+    def names(self, ontology: Ontology) -> "Names":
+        """The properties of an ontology, which this schema holds, that have another name here, by class."""
+        known = self._names.get(ontology.digest)
+        if known is None:
+            known = self._names[ontology.digest] = {}
+            for cls, properties in ontology.hierarchy.properties.items():
+                declared = self._declared(cls)
+                named = {name: _variant(declared, name, _native_property(one)) for name, one in properties.items()}
+                known[cls] = {name: native for name, native in named.items() if native != name}
+        return known
+
+    def variants(self, cls: str, name: str) -> list[str]:
+        """All names that a property of a class ever had here."""
+        return [one for one in self._declared(cls) if one.partition(_MARK)[0] == name]
+
+    def gained(self, ontology: Ontology) -> Native:
+        """The classes and enums that must change, as they become. Raises UnsupportedByStore."""
+        needed = native_schema(ontology)
+        families = _families([self.native, needed])
+        grown = Schema(dict(self.native))
+        for name in _parents_first(needed):
+            grown.native[name] = self._grown(grown, name, needed[name], families.get(name, frozenset()))
+        return {name: grown.native[name] for name in needed if grown.native[name] != self.native.get(name)}
+
+    def _grown(self, grown: "Schema", name: str, needed: dict[str, Any], family: frozenset[str]) -> dict[str, Any]:
+        known = self.native.get(name)
+        if known is None or known["@type"] != needed["@type"]:
+            known = {"@type": needed["@type"], "@id": name}
+        if needed["@type"] == "Enum":
+            return needed | {"@value": list(dict.fromkeys([*known.get("@value", ()), *needed["@value"]]))}
+        merged = {key: value for key, value in needed.items() if key.startswith("@")}
+        for parent in known.get("@inherits", ()):
+            if parent not in needed.get("@inherits", ()):
+                merged |= self._declared(parent)  # documents of the class may still have these
+        merged |= {key: value for key, value in known.items() if not key.startswith("@")}
+        inherited: dict[str, Any] = {}
+        for parent in needed.get("@inherits", ()):
+            inherited |= grown._declared(parent)
+        for key, declared in needed.items():
+            if key.startswith("@") or _variant(inherited | merged, key, declared):
+                continue
+            taken = [grown.native.get(one, {}) for one in family - {name}] + [merged]
+            number = 1
+            while any(one.get(_numbered(key, number), declared) != declared for one in taken):
+                number += 1
+            merged[_numbered(key, number)] = declared
+        return merged
+
+    def _declared(self, cls: str) -> dict[str, Any]:
+        """The properties that a class has here, inherited ones among them."""
+        element = self.native.get(cls, {})
+        declared: dict[str, Any] = {}
+        for parent in element.get("@inherits", ()):
+            declared |= self._declared(parent)
+        return declared | {name: value for name, value in element.items() if not name.startswith("@")}
 
 
-def retyped(native: Native, changed: Native) -> list[tuple[str, str]]:
-    """The (class, property) pairs whose type is another than it was."""
-    return [
-        (name, property)
-        for name, element in changed.items()
-        for property, declared in element.items()
-        if not property.startswith("@") and native.get(name, {}).get(property, declared) != declared
-    ]
+Names = dict[str, dict[str, str]]
+"""{class: {property: its name on the server}}, of those alone that have another name there."""
 
 
-def read_schema(elements: list[Any]) -> Native:
-    """The server's schema as it answers it, in the form of `native_schema`."""
-    native: Native = {}
-    for element in elements:
-        if element.get("@type") in ("Class", "Enum"):
-            inherits = element.get("@inherits")
-            if isinstance(inherits, str):
-                element["@inherits"] = [inherits]
-            native[element["@id"]] = element
-    return native
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}{_MARK}{number}"
+
+
+def _variant(declared: Mapping[str, Any], name: str, wanted: Any) -> str:
+    """The name under which a property is declared as wanted; empty if it is not."""
+    if declared.get(name) == wanted:
+        return name
+    numbered = f"{name}{_MARK}"
+    return next((one for one, value in declared.items() if one.startswith(numbered) and value == wanted), "")
+
+
+def _plain(value: Any) -> Any:
+    return {key: _plain(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def _families(schemas: list[Native]) -> dict[str, frozenset[str]]:
+    """Each class with all that inheritance connects it to, either way."""
+    linked: dict[str, set[str]] = {}
+    for schema in schemas:
+        for name, element in schema.items():
+            for parent in element.get("@inherits", ()):
+                linked.setdefault(name, set()).add(parent)
+                linked.setdefault(parent, set()).add(name)
+    families: dict[str, frozenset[str]] = {}
+    for name in linked:
+        if name not in families:
+            found, frontier = {name}, [name]
+            while frontier:
+                fresh = linked[frontier.pop()] - found
+                found |= fresh
+                frontier += fresh
+            families |= dict.fromkeys(found, frozenset(found))
+    return families
+
+
+def _parents_first(native: Native) -> list[str]:
+    ordered: dict[str, None] = {}
+
+    def visit(name: str) -> None:
+        if name in native and name not in ordered:
+            for parent in native[name].get("@inherits", ()):
+                visit(parent)
+            ordered[name] = None
+
+    for name in native:
+        visit(name)
+    return list(ordered)
 
 
 class Documents:
@@ -145,7 +240,7 @@ class Documents:
         self._times = {name: _named(of, lambda one: one.range == "xsd:dateTime") for name, of in properties.items()}
         self._lists = {name: _named(of, lambda one: one.family is Family.LIST) for name, of in properties.items()}
 
-    def to_native(self, body: bytes) -> str:
+    def to_native(self, body: bytes, names: Names) -> str:
         """A canonical body as JSON text for the server. Raises UnsupportedByStore for what it would not give back."""
         document = parse_body(body, limit=MAX_BODY_BYTES)
         cls = document["@type"]
@@ -155,10 +250,14 @@ class Documents:
         for name in self._times[cls]:
             if name in document:
                 _each(document[name], lambda value, name=name: _with_offset(document, name, value))
+        for name, native in names.get(cls, {}).items():
+            if name in document:
+                document[native] = document.pop(name)
         return orjson.dumps(document, default=_number).decode()
 
     def from_native(self, document: dict[str, Any]) -> tuple[bytes, str]:
         """The canonical body and the etag of a document that the server answered."""
+        document = {name.partition(_MARK)[0]: value for name, value in document.items()}
         for name in self._lists.get(document["@type"], ()):
             document.setdefault(name, [])
         prepared = self._compiled.prepare(document, document_id=document["@id"], random_id=str)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ontomesh_data_kernel.adapters.terminusdb import woql
 from ontomesh_data_kernel.adapters.terminusdb.client import Answer, Client, Refused
-from ontomesh_data_kernel.adapters.terminusdb.projection import ELEMENT, Documents, native_id
+from ontomesh_data_kernel.adapters.terminusdb.projection import ELEMENT, Documents, Schema, native_id
 from ontomesh_data_kernel.domain.canonical import document_hash
 from ontomesh_data_kernel.domain.model import Document
 from ontomesh_data_kernel.domain.ontology import SCHEMA_PREFIX, Ontology
@@ -16,6 +16,7 @@ from ontomesh_data_kernel.ports import Facts, Needs, Referrers, Version
 _READ_IDS = 200
 _REMEMBERED = 64
 _LISTINGS = 32
+_SCHEMAS = 256
 _SHOWN_REFERRERS = 10
 
 
@@ -25,6 +26,7 @@ class Reader:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._documents: OrderedDict[str, Documents] = OrderedDict()
+        self._schemas: OrderedDict[tuple[str, str], Schema] = OrderedDict()
         self._listings: OrderedDict[tuple[str, ...], Sequence[str]] = OrderedDict()
 
     def learn(self, ontology: Ontology) -> Documents:
@@ -42,6 +44,22 @@ class Reader:
         if known is None:
             known = self.learn(Ontology.from_documents(await self.elements(native, backend)))
         return known
+
+    async def schema(self, native: str, backend: str) -> Schema:
+        """The server's own schema at a commit."""
+        known = self._schemas.get((native, backend))
+        if known is None:
+            path = self._client.path("document", native, "local", "commit", backend)
+            answer = await self._client.ask("GET", path, query={"graph_type": "schema", "as_list": "true"})
+            known = Schema.read(_read(answer))
+            self.learn_schema(native, backend, known)
+        return known
+
+    def learn_schema(self, native: str, backend: str, schema: Schema) -> None:
+        """Remember the server's own schema at a commit."""
+        self._schemas[native, backend] = schema
+        while len(self._schemas) > _SCHEMAS:
+            self._schemas.popitem(last=False)
 
     async def read_head(self, native: str, branch: str, id: str) -> tuple[Any, str] | None:
         """A document at a branch's head and that head, or None if there is no such document."""
@@ -159,30 +177,37 @@ class Reader:
         )
 
     async def _referrers(self, native: str, backend: str, asked: Referrers) -> Mapping[str, tuple[str, ...]]:
-        allowed = set(asked.paths)
-        names = sorted({path.partition(".")[2] for path in asked.paths})
-        holder, cell = woql.variable("Holder"), woql.variable("Cell")
+        schema = await self.schema(native, backend)
+        allowed = set()
+        for path in asked.paths:
+            cls, _, name = path.partition(".")
+            allowed |= {(cls, variant) for variant in schema.variants(cls, name)}
+        properties = sorted({name for _, name in allowed})
         found: dict[str, tuple[str, ...]] = {}
         for target in asked.targets:
-            ways = []
-            for name in names:
-                said = {"@type": "Equals", "left": _value(woql.variable("Name")), "right": woql.text(name)}
-                direct = woql.triple(holder, name, woql.node(target))
-                in_list = [woql.triple(holder, name, cell), woql.triple(cell, "sys:value", woql.node(target))]
-                ways += [woql.conjunction([said, direct]), woql.conjunction([said, *in_list])]
-            query = woql.select(["Holder", "Name"], woql.disjunction(ways))
-            holders: dict[str, None] = {}
-            for one in await self._client.woql(native, "local", "commit", backend, query=query):
-                id, name = one["Holder"], one["Name"]["@value"]
-                if f"{id.partition('/')[0]}.{name}" in allowed and id not in asked.excluding:
-                    holders[id] = None
+            holders = {
+                id
+                for id, name in await self._holders(native, backend, properties, target)
+                if (id.partition("/")[0], name) in allowed and id not in asked.excluding
+            }
             if holders:
                 found[target] = tuple(sorted(holders)[:_SHOWN_REFERRERS])
         return found
 
-
-def _value(variable: Mapping[str, Any]) -> dict[str, Any]:
-    return {"@type": "Value", "variable": variable["variable"]}
+    async def _holders(
+        self, native: str, backend: str, properties: Sequence[str], target: str
+    ) -> list[tuple[str, str]]:
+        """The (document, property) pairs that link to a document, by itself or in a list."""
+        holder, cell = woql.variable("Holder"), woql.variable("Cell")
+        ways = []
+        for name in properties:
+            said = woql.equality("Name", name)
+            direct = woql.triple(holder, name, woql.node(target))
+            in_list = [woql.triple(holder, name, cell), woql.triple(cell, "sys:value", woql.node(target))]
+            ways += [woql.conjunction([said, direct]), woql.conjunction([said, *in_list])]
+        query = woql.select(["Holder", "Name"], woql.disjunction(ways))
+        bindings = await self._client.woql(native, "local", "commit", backend, query=query)
+        return [(one["Holder"], one["Name"]["@value"]) for one in bindings]
 
 
 def _read(answer: Answer) -> Any:

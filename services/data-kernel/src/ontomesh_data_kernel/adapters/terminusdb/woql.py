@@ -33,6 +33,11 @@ def triple(subject: Phrase, predicate: str, object: Phrase) -> Phrase:
     return {"@type": "Triple", "subject": subject, "predicate": node(predicate), "object": value}
 
 
+def equality(name: str, value: str) -> Phrase:
+    """That a variable is a string."""
+    return {"@type": "Equals", "left": {"@type": "Value", "variable": name}, "right": text(value)}
+
+
 def negation(query: Phrase) -> Phrase:
     """That something is not so."""
     return {"@type": "Not", "query": query}
