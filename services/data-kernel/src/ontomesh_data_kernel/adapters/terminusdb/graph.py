@@ -94,6 +94,7 @@ class Graph:
         self._passed: dict[str, str] = {}
         self._by_backend: dict[str, str] = {}
         self._requests: dict[tuple[str, str], Entry] = {}
+        self._missing: set[str] = set()
 
     # What is known
 
@@ -102,6 +103,8 @@ class Graph:
         if entry.commit.id in self._entries:
             return
         self._entries[entry.commit.id] = entry
+        self._missing.discard(entry.commit.id)
+        self._missing.update(parent for parent in entry.commit.parents if parent not in self._entries)
         self._by_backend[entry.backend] = entry.commit.id
         if entry.request is not None:
             self._requests[entry.request[:2]] = entry
@@ -135,10 +138,10 @@ class Graph:
                 return entry
         return None
 
-    def reached(self, id: str) -> dict[str, Entry]:
-        """All that a commit reaches, itself included."""
+    def reached(self, *ids: str) -> dict[str, Entry]:
+        """All that commits reach, themselves included."""
         found: dict[str, Entry] = {}
-        frontier = [id]
+        frontier = list(ids)
         while frontier:
             one = frontier.pop()
             if one not in found:
@@ -191,6 +194,9 @@ class Graph:
                 raise BranchNotFound.of(self._database, name)
             head = found[0]["head"]["identifier"]
         await self._read_back(head)
+        if self._missing:
+            # A merge brought in a line that the server's own single parents do not lead to.
+            await self.read_all()
         visible = head
         while visible in self._passed:
             visible = self._passed[visible]

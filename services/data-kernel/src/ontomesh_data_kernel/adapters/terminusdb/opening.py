@@ -1,11 +1,16 @@
 """From a store's URL to a store: `terminusdb://user[:password]@host[:port]/organization[?option=value...]`."""
 
+import logging
 from collections.abc import Callable
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ontomesh_data_kernel.adapters.terminusdb.client import Client, Server
+from ontomesh_data_kernel.adapters.terminusdb.client import Client, Refused, Server
+from ontomesh_data_kernel.adapters.terminusdb.records import Records
 from ontomesh_data_kernel.adapters.terminusdb.store import TerminusStore
 from ontomesh_data_kernel.domain.identity import system_clock
+from ontomesh_data_kernel.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
 
 SCHEME = "terminusdb"
 DEFAULT_PORT = 6363
@@ -43,12 +48,24 @@ def read_url(url: str, password: str = "") -> Server:
     )
 
 
-async def open_store(server: Server, clock: Callable[[], int] = system_clock) -> TerminusStore:
-    """Open the store on a server; call it on the loop that will use it. Raises StoreUnavailable."""
-    store = TerminusStore(Client(server), clock)
+async def store_exists(server: Server) -> bool:
+    """Whether a kernel ever opened a store on the server. Raises StoreUnavailable."""
+    client = Client(server)
     try:
-        await store.open()
-    except BaseException:
-        await store.close()
-        raise
-    return store
+        return await Records(client).exist()
+    except Refused as error:
+        raise StoreUnavailable(f"TerminusDB failed: {error}") from error
+    finally:
+        await client.close()
+
+
+async def open_store(server: Server, clock: Callable[[], int] = system_clock) -> TerminusStore:
+    """Open the store on a server, which need not be there yet; call it on the loop that will use it."""
+    if server.url.startswith("http:") and not _is_loopback(server.url):
+        logger.warning("the password goes to %s in the clear; tls=on keeps it secret", server.url)
+    return TerminusStore(Client(server), clock)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")

@@ -2,8 +2,8 @@
 
 The kernel's own elements are documents (`Ontomesh_Element`) of the same branch, so that they change in one transaction
 with the data. The server's schema follows before such a transaction and is a superset of every ontology of the branch:
-each property may be absent, a List is an Array, and types that the server does not give back exactly are strings. What
-a document may be is the kernel's to say.
+each property may be absent, no class is abstract, a List is an Array, and types that the server does not give back
+exactly are strings. What a document may be is the kernel's to say.
 """
 
 import re
@@ -76,9 +76,6 @@ def native_schema(ontology: Ontology) -> Native:
         native[name] = {"@type": "Class", "@id": name, "@key": {"@type": "Random"}}
         if cls.parents:
             native[name]["@inherits"] = list(cls.parents)
-        if cls.abstract:
-            native[name]["@abstract"] = []
-            del native[name]["@key"]
         for declared in cls.properties.values():
             native[name][declared.name] = _native_property(declared)
     for name in native:

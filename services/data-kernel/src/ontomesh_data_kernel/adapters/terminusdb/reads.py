@@ -10,7 +10,7 @@ from ontomesh_data_kernel.adapters.terminusdb.projection import ELEMENT, Documen
 from ontomesh_data_kernel.domain.canonical import document_hash
 from ontomesh_data_kernel.domain.model import Document
 from ontomesh_data_kernel.domain.ontology import SCHEMA_PREFIX, Ontology
-from ontomesh_data_kernel.errors import KernelError, MalformedBody, StoreUnavailable, TooLarge, Violation
+from ontomesh_data_kernel.errors import Corrupt, KernelError, MalformedBody, StoreUnavailable, TooLarge, Violation
 from ontomesh_data_kernel.ports import Facts, Needs, Referrers, Version
 
 _READ_IDS = 200
@@ -81,9 +81,8 @@ class Reader:
         try:
             body, etag = converter.from_native(document)
         except KernelError as error:
-            raise StoreUnavailable(
-                f"TerminusDB has {document.get('@id')} in a form that is not its own: {error}"
-            ) from error
+            message = f"TerminusDB has {document.get('@id')} in a form that its class does not allow: {error.message}"
+            raise Corrupt(message) from error
         return Version(etag, body)
 
     async def versions(

@@ -35,31 +35,51 @@ class Records:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._name = client.server.prefix + _NAME
+        self._is_open = False
 
-    async def open(self) -> None:
-        """Make the database for them unless it is there."""
-        client = self._client
+    async def exist(self) -> bool:
+        """Whether there is a database for them."""
         try:
-            await client.ask("HEAD", client.path("db", self._name))
+            await self._client.ask("HEAD", self._client.path("db", self._name))
         except Refused as error:
             if error.status != 404:
                 raise
-        else:
+            return False
+        return True
+
+    async def _open(self) -> None:
+        """Make the database for them, or what it lacks, unless it is known to be there."""
+        if self._is_open:
             return
-        classes = [
-            {"@type": "Class", "@id": kind, "@key": {"@type": "Random"}, "value": "xsd:string"} for kind in _KINDS
-        ]
+        client, path = self._client, self._client.path("document", self._name)
         try:
-            body = {"label": self._name, "comment": "What Ontomesh keeps beside its databases", "schema": True}
-            await client.insist("POST", client.path("db", self._name), body=body)
+            answer = await client.ask("GET", path, query={"graph_type": "schema", "as_list": "true"})
+            known = {element.get("@id") for element in answer.json()}
+        except Refused as error:
+            if error.kind != "UnknownDatabase":
+                raise
+            known = set()
+            await self._create()
+        missing = [kind for kind in _KINDS if kind not in known]
+        if missing:
+            classes = [
+                {"@type": "Class", "@id": kind, "@key": {"@type": "Random"}, "value": "xsd:string"} for kind in missing
+            ]
+            query = {"graph_type": "schema", "author": "ontomesh", "message": "Records", "create": "true"}
+            await client.insist("PUT", path, body=classes, query=query)
+        self._is_open = True
+
+    async def _create(self) -> None:
+        body = {"label": self._name, "comment": "What Ontomesh keeps beside its databases", "schema": True}
+        try:
+            await self._client.insist("POST", self._client.path("db", self._name), body=body)
         except Refused as error:
             if error.kind != "DatabaseAlreadyExists":
                 raise
-        query = {"graph_type": "schema", "author": "ontomesh", "message": "Records", "create": "true"}
-        await client.insist("PUT", client.path("document", self._name), body=classes, query=query)
 
     async def get(self, kind: str, key: str) -> str | None:
-        """A record's text."""
+        """A record's text, None if there is none."""
+        await self._open()
         try:
             query = {"id": _id(kind, key)}
             answer = await self._client.ask("GET", self._client.path("document", self._name), query=query)
@@ -71,12 +91,14 @@ class Records:
 
     async def list(self, kind: str) -> Sequence[str]:
         """All texts of a kind, in no order."""
+        await self._open()
         query = {"type": kind, "as_list": "true"}
         answer = await self._client.ask("GET", self._client.path("document", self._name), query=query)
         return [one["value"] for one in answer.json()]
 
     async def swap(self, *swaps: Swap) -> bool:
         """Change records, all or none; False if one of them is not what it must be."""
+        await self._open()
         changes: list[dict[str, Any]] = []
         for swap in swaps:
             node = woql.node(_id(swap.kind, swap.key))

@@ -8,7 +8,6 @@ a commit that readers pass over.
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -70,34 +69,47 @@ class TerminusStore:
         self._reader = Reader(client)
         self._committer = Committer(client, self._reader)
         self._natives: dict[str, str] = {}
-        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+        self._graphs: dict[str, Graph] = {}
 
     # Databases
 
     async def create_database(self, database: Database, root: Commit, request: RequestKey | None) -> Database:
         """See `ports.Store`."""
         async with self._serving("create database", database.name):
-            if (reply := await self._kept_reply("", request)) is not None:
-                return Database(**orjson.loads(reply))
+            if (kept := await self._request("", request)) is not None:
+                return Database(**orjson.loads(kept[1]))
             record = await self._records.get(DATABASE, database.name)
             if record is not None:
                 raise DatabaseAlreadyExists.of(database.name)
             native = f"{self._client.server.prefix}{database.name}.{root.id[:16]}"
-            body = {"label": database.name, "comment": database.description, "schema": True}
-            await self._client.insist("POST", self._client.path("db", native), body=body)
+            await self._create_native(native, database)
             graph = self._graph(native)
             await self._committer.begin(native, graph, "main", root, is_new=False)
-            kept = orjson.dumps(asdict(database)).decode()
             swaps = [Swap(DATABASE, database.name, None, orjson.dumps(asdict(database) | {"native": native}).decode())]
-            swaps += self._reply("", request, kept)
+            if request is not None:
+                text = self._answer(request, orjson.dumps(asdict(database)).decode(), done=True)
+                swaps.append(Swap(REQUEST, joined(("", request.principal, request.id)), None, text))
             if not await self._records.swap(*swaps):
                 # Another gateway was first: with this request, or with one of its own.
                 await self._drop(native)
-                if (reply := await self._kept_reply("", request)) is not None:
-                    return Database(**orjson.loads(reply))
+                if (kept := await self._request("", request)) is not None:
+                    return Database(**orjson.loads(kept[1]))
                 raise DatabaseAlreadyExists.of(database.name)
             self._natives[database.name] = native
             return database
+
+    async def _create_native(self, native: str, database: Database) -> None:
+        body = {"label": database.name, "comment": database.description, "schema": True}
+        try:
+            await self._client.insist("POST", self._client.path("db", native), body=body)
+        except Refused as error:
+            if error.kind != "DatabaseAlreadyExists":
+                raise
+            if await self._records.get(DATABASE, database.name) is not None:
+                raise DatabaseAlreadyExists.of(database.name) from None
+            # A copy that was killed before the records told of it left it behind.
+            await self._drop(native)
+            await self._client.insist("POST", self._client.path("db", native), body=body)
 
     async def get_database(self, name: str) -> Database:
         """See `ports.Store`."""
@@ -138,7 +150,7 @@ class TerminusStore:
     async def _drop(self, native: str) -> None:
         self._graphs.pop(native, None)
         try:
-            await self._client.insist("DELETE", self._client.path("db", native))
+            await self._client.insist("DELETE", self._client.path("db", native), body={})
         except (Refused, StoreUnavailable) as error:
             # Nobody can find it any more; only its room is lost.
             logger.warning("the database %s is left behind on TerminusDB: %s", native, error)
@@ -166,7 +178,8 @@ class TerminusStore:
 
     # Requests that were answered, but for commits, whose records name theirs
 
-    async def _kept_reply(self, scope: str, request: RequestKey | None, *, unfinished: bool = False) -> str | None:
+    async def _request(self, scope: str, request: RequestKey | None) -> tuple[str, str] | None:
+        """What is kept of a request, as (record, its text), None if nothing is. Raises RequestIdReused."""
         if request is None:
             return None
         text = await self._records.get(REQUEST, joined((scope, request.principal, request.id)))
@@ -177,13 +190,11 @@ class TerminusStore:
             return None
         if kept["digest"] != request.digest.hex():
             raise RequestIdReused.of(request.id)
-        return str(kept["reply"]) if kept["done"] or unfinished else None
+        return text, str(kept["reply"])
 
-    def _reply(self, scope: str, request: RequestKey | None, reply: str, *, done: bool = True) -> list[Swap]:
-        if request is None:
-            return []
+    def _answer(self, request: RequestKey, reply: str, *, done: bool) -> str:
         kept = {"digest": request.digest.hex(), "time": self._clock(), "reply": reply, "done": done}
-        return [Swap(REQUEST, joined((scope, request.principal, request.id)), None, orjson.dumps(kept).decode())]
+        return orjson.dumps(kept).decode()
 
     # Branches and refs
 
@@ -194,28 +205,60 @@ class TerminusStore:
         async with self._serving("create branch", database):
             native = await self._native(database)
             graph = self._graph(native)
-            if (reply := await self._kept_reply(native, request)) is not None:
-                return Branch(*orjson.loads(reply))
-            if request is not None and (await self._made_by(graph, request)) is not None:
+            kept = await self._request(native, request)
+            if kept is not None and orjson.loads(kept[0])["done"]:
+                return Branch(*orjson.loads(kept[1]))
+            if request is not None and await self._made_by(graph, request) is not None:
                 raise RequestIdReused.of(request.id)
             if isinstance(start, KernelError):
                 raise start
-            try:
-                tip = await graph.tip(_encoded(branch.name), branch.name)
-            except BranchNotFound:
-                pass
-            else:
-                raise BranchAlreadyExists.of(database, branch.name, tip.entry.commit.id)
-            updated = start.time if isinstance(start, Commit) else graph.at(start.commit).commit.time
-            made = Branch(branch.name, branch.head, branch.create_time, updated)
-            if isinstance(start, Commit):
-                await self._committer.begin(native, graph, _encoded(branch.name), start, is_new=True)
-            else:
+            time = start.time if isinstance(start, Commit) else graph.at(start.commit).commit.time
+            made = Branch(branch.name, branch.head, branch.create_time, time)
+            is_there = await self._has_branch(graph, database, made, begun=kept is not None)
+            if kept is not None:
+                made = Branch(*orjson.loads(kept[1]))
+            elif request is not None:
+                kept = await self._begin_request(native, request, made)
+            if not is_there and isinstance(start, Commit):
+                await self._begin(native, graph, database, made, start)
+            elif not is_there and isinstance(start, Point):
                 await self._fork(native, database, branch.name, start)
-            kept = [made.name, made.head, made.create_time, made.update_time]
-            text = orjson.dumps({"name": made.name, "native": native, "created": made.create_time}).decode()
-            await self._put_branch(native, branch.name, text, self._reply(native, request, orjson.dumps(kept).decode()))
+            finish = []
+            if request is not None and kept is not None:
+                text = self._answer(request, kept[1], done=True)
+                finish = [Swap(REQUEST, joined((native, request.principal, request.id)), kept[0], text)]
+            record = orjson.dumps({"name": made.name, "native": native, "created": made.create_time}).decode()
+            await self._put_branch(native, branch.name, record, finish)
             return made
+
+    async def _has_branch(self, graph: Graph, database: str, branch: Branch, *, begun: bool) -> bool:
+        """Whether an earlier try of the same request made the branch already. Raises BranchAlreadyExists."""
+        try:
+            tip = await graph.tip(_encoded(branch.name), branch.name)
+        except BranchNotFound:
+            return False
+        if begun and tip.entry.commit.id == branch.head:
+            return True
+        raise BranchAlreadyExists.of(database, branch.name, tip.entry.commit.id)
+
+    async def _begin_request(self, native: str, request: RequestKey, made: Branch) -> tuple[str, str]:
+        """Note what a request is about to make, so that a later try knows its own work. Raises StoreUnavailable."""
+        reply = orjson.dumps([made.name, made.head, made.create_time, made.update_time]).decode()
+        text = self._answer(request, reply, done=False)
+        key = joined((native, request.principal, request.id))
+        if not await self._records.swap(Swap(REQUEST, key, await self._records.get(REQUEST, key), text)):
+            raise StoreUnavailable("the same request is being answered at this moment")
+        return text, reply
+
+    async def _begin(self, native: str, graph: Graph, database: str, branch: Branch, root: Commit) -> None:
+        try:
+            await self._committer.begin(native, graph, _encoded(branch.name), root, is_new=True)
+        except Refused as error:
+            if error.kind != "BranchExistsError":
+                raise
+            if not await self._has_branch(graph, database, branch, begun=False):
+                # Whoever made it was killed before its first commit.
+                await self._committer.begin(native, graph, _encoded(branch.name), root, is_new=False)
 
     async def _fork(self, native: str, database: str, name: str, start: Point) -> None:
         _, backend = _state(start)
@@ -280,7 +323,9 @@ class TerminusStore:
             tip = await self._graph(native).tip(_encoded(name), name)
             if expected_head and tip.entry.commit.id != expected_head:
                 raise StaleHead.of(name, tip.entry.commit.id, expected_head)
-            await self._client.insist("DELETE", self._client.path("branch", native, "local", "branch", _encoded(name)))
+            await self._client.insist(
+                "DELETE", self._client.path("branch", native, "local", "branch", _encoded(name)), body={}
+            )
             record = await self._records.get(BRANCH, joined((native, name)))
             if record is not None:
                 await self._records.swap(Swap(BRANCH, joined((native, name)), record, None))
@@ -339,9 +384,17 @@ class TerminusStore:
         keyed = [one for one in keyed if after is None or one[0] < after]
         return [commit for _, commit in sorted(keyed, key=lambda one: one[0], reverse=True)[:limit]]
 
-    async def count_history(self, point: Point) -> int:
+    async def count_history(self, *points: Point, excluding: Collection[Point] = ()) -> int:
         """See `ports.Store`."""
-        return len(self._graph(_state(point)[0]).reached(point.commit))
+        return len(self._history(points, excluding))
+
+    def _history(self, points: Collection[Point], excluding: Collection[Point]) -> list[Entry]:
+        """What points reach and those excluded do not. A commit is always later than its parents."""
+        graph = self._graph(_state(next(iter(points)))[0])
+        left_out = graph.reached(*(point.commit for point in excluding))
+        reached = graph.reached(*(point.commit for point in points))
+        entries = [entry for id, entry in reached.items() if id not in left_out]
+        return sorted(entries, key=lambda one: (one.commit.time, one.commit.id))
 
     # Reads
 
@@ -409,14 +462,15 @@ class TerminusStore:
                     changes.append(Change(id, before.etag if before else None, after.etag if after else None))
             return changes
 
-    async def history(self, point: Point) -> AsyncGenerator[Sequence[HistoryEntry]]:
+    async def history(
+        self, *points: Point, excluding: Collection[Point] = ()
+    ) -> AsyncGenerator[Sequence[HistoryEntry]]:
         """See `ports.Store`."""
-        native, _ = _state(point)
+        native, _ = _state(points[0])
         graph = self._graph(native)
-        entries = sorted(graph.reached(point.commit).values(), key=lambda one: (one.commit.time, one.commit.id))
         batch: list[HistoryEntry] = []
         size = 0
-        for entry in entries:
+        for entry in self._history(points, excluding):
             async with self._serving("history", ""):
                 batch.append(await self._history_entry(native, graph, entry))
             size += sum(len(change.body or b"") for change in batch[-1].changes)
@@ -457,7 +511,7 @@ class TerminusStore:
         async with self._serving("commit", database, branch):
             native = await self._native(database)
             graph = self._graph(native)
-            if request is not None and await self._kept_reply(native, request) is not None:
+            if request is not None and await self._request(native, request) is not None:
                 raise RequestIdReused.of(request.id)
             return await self._committer.commit(
                 native, graph, branch, _encoded(branch), decide, request, dry_run, lambda: self._made_by(graph, request)
@@ -480,11 +534,6 @@ class TerminusStore:
         """Raise StoreUnavailable unless the server answers."""
         async with self._serving("ping", ""):
             await self._client.ask("GET", "ok")
-
-    async def open(self) -> None:
-        """Make what must be there. Raises StoreUnavailable."""
-        async with self._serving("open", ""):
-            await self._records.open()
 
     async def close(self) -> None:
         """Finish what was accepted and release the store."""
