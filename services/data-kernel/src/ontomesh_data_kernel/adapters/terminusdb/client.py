@@ -26,6 +26,7 @@ _OPEN_SECONDS = 1.0
 _ATTEMPTS = 24
 _PAUSE_SECONDS = 0.02
 _INNER_STATUS = b"Status: "
+_SHOWN = 500
 
 
 class Refused(Exception):
@@ -194,12 +195,12 @@ def _refusal(status: int, content: bytes) -> Exception:
     except ValueError:
         told = None
     if not isinstance(told, dict):
-        told = {"message": content[:300].decode(errors="replace")}
+        told = {"message": content[:_SHOWN].decode(errors="replace")}
     error = told.get("api:error")
     detail = error if isinstance(error, dict) else {}
-    message = str(told.get("api:message") or told.get("message") or "")
+    message = str(told.get("api:message") or told.get("message") or "")[:_SHOWN]
     if witnesses := detail.get("api:witnesses"):
-        message = f"{message} {orjson.dumps(witnesses).decode()[:500]}"
+        message = f"{message} {orjson.dumps(witnesses).decode()[:_SHOWN]}"
     if status in (401, 403):
         return StoreUnavailable(f"TerminusDB refuses the kernel: {message}")
     if status in (502, 503, 504):

@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-import orjson
-
-from ontomesh_data_kernel.domain.canonical import parse_body
+from ontomesh_data_kernel.domain.canonical import double_fragment, encode_exactly, parse_body
 from ontomesh_data_kernel.domain.limits import MAX_BODY_BYTES
 from ontomesh_data_kernel.domain.ontology import SCHEMA_PREFIX, Ontology
 from ontomesh_data_kernel.domain.ontology.model import Family, Property
@@ -51,6 +49,7 @@ _AS_STRING = frozenset(
         "dayTimeDuration",
     )
 )
+_DOUBLES = frozenset(("xsd:double", "xsd:float"))
 _MARK = "."
 """Comes before a number in a property's name on the server; the kernel's names have none."""
 
@@ -234,6 +233,7 @@ class Documents:
         self._compiled = ontology.compile()
         properties = ontology.hierarchy.properties
         self._decimals = {name: _named(of, lambda one: one.range == "xsd:decimal") for name, of in properties.items()}
+        self._doubles = {name: _named(of, lambda one: one.range in _DOUBLES) for name, of in properties.items()}
         self._times = {name: _named(of, lambda one: one.range == "xsd:dateTime") for name, of in properties.items()}
         self._lists = {name: _named(of, lambda one: one.family is Family.LIST) for name, of in properties.items()}
 
@@ -244,13 +244,16 @@ class Documents:
         for name in self._decimals[cls]:
             if name in document:
                 document[name] = _each(document[name], lambda value, name=name: _decimal(document, name, value))
+        for name in self._doubles[cls]:
+            if name in document:
+                document[name] = _each(document[name], lambda value: double_fragment(float(value)))
         for name in self._times[cls]:
             if name in document:
                 _each(document[name], lambda value, name=name: _with_offset(document, name, value))
         for name, native in names.get(cls, {}).items():
             if name in document:
                 document[native] = document.pop(name)
-        return orjson.dumps(document, default=_number).decode()
+        return encode_exactly(document).decode()
 
     def from_native(self, document: dict[str, Any]) -> tuple[bytes, str]:
         """The canonical body and the etag of a document that the server answered."""
@@ -272,14 +275,6 @@ def _named(properties: Mapping[str, Property], holds: Any) -> tuple[str, ...]:
 
 def _each(value: Any, do: Any) -> Any:
     return [do(item) for item in value] if isinstance(value, list) else do(value)
-
-
-def _number(value: object) -> object:
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, int):
-        return orjson.Fragment(str(value))
-    raise TypeError(type(value))
 
 
 def _decimal(document: Mapping[str, Any], name: str, value: Decimal | int) -> str:
