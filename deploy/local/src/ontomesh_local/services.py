@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
 
 from ontomesh_chassis.settings import variable
 from ontomesh_local.config import StackSettings
@@ -45,8 +46,16 @@ def services(settings: StackSettings) -> list[Service]:
                 Port("gRPC", settings.kernel_grpc_port, variable(StackSettings, "kernel_grpc_port")),
                 Port("HTTP", settings.kernel_http_port, variable(StackSettings, "kernel_http_port")),
             ),
-            data=(settings.store or "").removeprefix("sqlite:///") or str(settings.home / "data" / "kernel.db"),
+            data=_place(settings.store) if settings.store else str(settings.home / "data" / "kernel.db"),
             start_seconds=settings.start_seconds,
             stop_seconds=settings.drain_seconds + STOP_MARGIN_SECONDS,
         )
     ]
+
+
+def _place(store: str) -> str:
+    """Where a store's data are, as people are told: a file, or a server without user and password."""
+    if store.startswith("sqlite:///"):
+        return store.removeprefix("sqlite:///")
+    parts = urlsplit(store)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
