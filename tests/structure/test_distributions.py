@@ -75,7 +75,11 @@ def test_the_sdk_and_its_command_line_load_no_server_module(installed: Install) 
 
 def test_the_command_line_of_the_sdk_alone_has_no_server_commands(installed: Install) -> None:
     assert "commit" in _commands(installed("ontomesh"))
-    assert not {"up", "down", "demo"} & _commands(installed("ontomesh"))
+    assert not {"up", "down", "demo", "copy"} & _commands(installed("ontomesh"))
+
+
+def test_the_kernel_brings_the_command_that_copies_stores(installed: Install) -> None:
+    assert {"commit", "copy"} <= _commands(installed("ontomesh-data-kernel"))
 
 
 def test_the_local_stack_joins_the_command_line(installed: Install) -> None:
@@ -94,4 +98,5 @@ async def test_the_kernel_alone_starts_serves_and_stops(installed: Install, tmp_
 
 
 def _commands(prefix: Prefix) -> set[str]:
-    return set(prefix.run("ontomesh", "--help", env={"COLUMNS": "200", "NO_COLOR": "1"}).split())
+    _, _, listed = prefix.run("ontomesh", "--help", env={"COLUMNS": "200", "NO_COLOR": "1"}).partition("Commands:\n")
+    return {line.split()[0] for line in listed.splitlines() if line.strip()}

@@ -13,7 +13,7 @@ from ontomesh_chassis.stages import Pipeline
 from ontomesh_chassis.startup import ConfigError
 from ontomesh_chassis.tokens import open_authenticator
 from ontomesh_chassis.trace import setup_tracing
-from ontomesh_data_kernel.adapters.opening import open_store
+from ontomesh_data_kernel.adapters.opening import OpenStore, open_store, place_of, store_exists
 from ontomesh_data_kernel.adapters.sqlite import UnknownFormat
 from ontomesh_data_kernel.config import KernelSettings
 from ontomesh_data_kernel.domain.kernel import Kernel
@@ -46,6 +46,24 @@ async def serve_kernel(settings: KernelSettings) -> int:
             grpc_services=grpc_services(kernel),
             http_app=create_http_app(kernel, pipeline, health, version(SERVICE)),
         )
+
+
+async def open_named(url: str, password: str, *, make: bool) -> OpenStore | None:
+    """Open the store of a URL, None if there is none and it is not to be made. Raises ConfigError, StoreUnavailable."""
+    try:
+        if not make and not await store_exists(url, password):
+            return None
+        return await open_store(url, password)
+    except (UnknownFormat, OSError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def is_one_store(url: str, other: str) -> bool:
+    """Whether two URLs name the same store. Raises ConfigError."""
+    try:
+        return place_of(url) == place_of(other)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def main() -> None:

@@ -302,15 +302,16 @@ class Store(Protocol):
         """
         ...
 
-    def history(self, point: Point) -> AsyncGenerator[Sequence[HistoryEntry]]:
-        """Iterate over every commit that a point reaches, as stored, in any order that has parents' lines first.
+    def history(self, *points: Point, excluding: Collection[Point] = ()) -> AsyncGenerator[Sequence[HistoryEntry]]:
+        """Iterate over every commit that any of the points reaches, as stored, each once and after both its parents.
 
-        They come in batches that end at some megabytes of bodies, however many commits that is. Close it when done.
+        The points are of one database; what those in `excluding` reach is left out. The commits come in batches that
+        end at some megabytes of bodies, however many commits that is. Close it when done.
         """
         ...
 
-    async def count_history(self, point: Point) -> int:
-        """Return how many commits a point reaches."""
+    async def count_history(self, *points: Point, excluding: Collection[Point] = ()) -> int:
+        """Return how many commits `history` iterates over."""
         ...
 
     async def close(self) -> None:

@@ -14,11 +14,11 @@ from ontomesh_data_kernel.ports import HistoryEntry, Point, Store
 MAX_PROBLEMS = 100
 
 
-async def verify(store: Store, database: str, point: Point) -> AsyncGenerator[VerifyProgress]:
-    """Walk everything that a point reaches, and tell how far it has come. Raises CommitNotFound if it is deleted."""
-    total = await store.count_history(point)
+async def verify(store: Store, database: str, *points: Point) -> AsyncGenerator[VerifyProgress]:
+    """Walk everything that points reach, and tell how far it has come. Raises CommitNotFound if it is deleted."""
+    total = await store.count_history(*points)
     commits = documents = found = 0
-    async with aclosing(store.history(point)) as history:
+    async with aclosing(store.history(*points)) as history:
         async for batch in history:
             problems = await asyncio.to_thread(_faults_of, batch)
             for entry in batch:
@@ -33,8 +33,8 @@ async def verify(store: Store, database: str, point: Point) -> AsyncGenerator[Ve
                 break
     missing: tuple[VerifyProblem, ...] = ()
     if commits < total and found < MAX_PROBLEMS:
-        await store.describe(database, point)
-        missing = (VerifyProblem(point.commit, "", f"{total - commits} commits of its history are missing"),)
+        await store.describe(database, points[0])
+        missing = (VerifyProblem(points[0].commit, "", f"{total - commits} commits of its history are missing"),)
     yield VerifyProgress(commits, documents, total, missing, True)
 
 

@@ -1,7 +1,7 @@
 """Reading the history: logs, and every commit as it was stored."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ontomesh_data_kernel.adapters.sqlite.apply import COMMIT_FIELDS, commit_of
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
@@ -14,8 +14,12 @@ _LOG = f"""
 SELECT {COMMIT_FIELDS} FROM commits INDEXED BY commit_time WHERE lineage=? AND ts<=? ORDER BY ts DESC LIMIT ?
 """  # noqa: S608 - constants
 _SEGMENT = f"""
-SELECT seq, m_lineage, m_seq, {COMMIT_FIELDS} FROM commits WHERE lineage=? AND seq>? AND seq<=? ORDER BY seq LIMIT ?
+SELECT seq, m_lineage, m_seq, {COMMIT_FIELDS} FROM commits WHERE lineage=? AND seq>? AND seq<=? ORDER BY seq
 """  # noqa: S608 - constants
+_MERGES = """
+SELECT seq, m_lineage, m_seq FROM commits INDEXED BY commit_merge
+WHERE lineage=? AND seq>? AND seq<=? AND m_lineage IS NOT NULL ORDER BY seq
+"""
 _VERSIONS = """
 SELECT d.seq, n.iri, d.doc, d.hash, d.body FROM doc d INDEXED BY doc_log JOIN node n ON n.id = d.doc
 WHERE d.lineage=? AND d.seq=? ORDER BY n.iri
@@ -47,35 +51,77 @@ def log(
     return commits[:limit]
 
 
-def count(connection: sqlite3.Connection, lineages: Lineages, state: State) -> int:
-    """Return how many commits a state reaches."""
-    reached = lineages.ancestors(connection, state)
-    return sum(seq - lineages.fork(connection, lineage)[1] for lineage, seq in reached.items())
+def count(
+    connection: sqlite3.Connection, lineages: Lineages, states: Collection[State], excluded: Collection[State]
+) -> int:
+    """Return how many commits states reach, less those that the excluded ones reach."""
+    reached, begun = _reached(connection, lineages, states, excluded)
+    return sum(max(0, last - begun[lineage]) for lineage, last in reached.items())
 
 
 def entries(
-    connection: sqlite3.Connection, lineages: Lineages, state: State, most: int, max_bytes: int
+    connection: sqlite3.Connection,
+    lineages: Lineages,
+    states: Collection[State],
+    excluded: Collection[State],
+    most: int,
+    max_bytes: int,
 ) -> Iterator[list[HistoryEntry]]:
-    """Iterate over every commit that a state reaches as it was stored, in batches of up to `most` commits.
+    """Iterate over every such commit as it was stored, after both its parents, in batches of up to `most` commits.
 
     A batch ends once its bodies reach `max_bytes`.
     """
-    for lineage, last in sorted(lineages.ancestors(connection, state).items()):
-        _, seq = lineages.fork(connection, lineage)
-        while seq < last:
-            rows = connection.execute(_SEGMENT, (lineage, seq, last, most)).fetchall()
-            if not rows:
+    batch: list[HistoryEntry] = []
+    size = 0
+    for lineage, after, until in _runs(connection, lineages, *_reached(connection, lineages, states, excluded), most):
+        for row in connection.execute(_SEGMENT, (lineage, after, until)).fetchall():
+            entry = _entry(connection, lineages, lineage, row)
+            batch.append(entry)
+            size += sum(len(change.body) for change in entry.changes if change.body is not None)
+            if len(batch) >= most or size >= max_bytes:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _reached(
+    connection: sqlite3.Connection, lineages: Lineages, states: Collection[State], excluded: Collection[State]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """What states reach as {lineage: last seq}, and after which seq of each lineage what is not excluded begins."""
+    reached = lineages.ancestors(connection, *states)
+    left_out = lineages.ancestors(connection, *excluded)
+    forks = {lineage: lineages.fork(connection, lineage)[1] for lineage in reached}
+    return reached, {lineage: max(fork, left_out.get(lineage, fork)) for lineage, fork in forks.items()}
+
+
+def _runs(
+    connection: sqlite3.Connection, lineages: Lineages, reached: dict[int, int], done: dict[int, int], most: int
+) -> Iterator[tuple[int, int, int]]:
+    """Cover what is reached by runs (lineage, after seq, until seq) of up to `most` commits, parents in earlier ones.
+
+    `done` says how far each lineage is covered.
+    """
+    goals = sorted(reached.items(), reverse=True)
+    while goals:
+        lineage, goal = goals[-1]
+        after = done[lineage]
+        if after >= goal:
+            goals.pop()
+            continue
+        parent, fork_seq = lineages.fork(connection, lineage)
+        if parent is not None and done[parent] < fork_seq:
+            goals.append((parent, fork_seq))
+            continue
+        until = min(goal, after + most)
+        for seq, m_lineage, m_seq in connection.execute(_MERGES, (lineage, after, until)):
+            if done[m_lineage] < m_seq:
+                until = seq - 1
+                goals.append((m_lineage, m_seq))
                 break
-            batch: list[HistoryEntry] = []
-            size = 0
-            for row in rows:
-                entry = _entry(connection, lineages, lineage, row)
-                batch.append(entry)
-                seq = row[0]
-                size += sum(len(change.body) for change in entry.changes if change.body is not None)
-                if size >= max_bytes:
-                    break
-            yield batch
+        if until > after:
+            done[lineage] = until
+            yield lineage, after, until
 
 
 def _entry(connection: sqlite3.Connection, lineages: Lineages, lineage: int, row: tuple[object, ...]) -> HistoryEntry:

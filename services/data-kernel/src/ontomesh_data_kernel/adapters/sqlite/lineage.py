@@ -63,10 +63,10 @@ class Lineages:
                 return None
             lineage = parent
 
-    def ancestors(self, connection: sqlite3.Connection, state: State) -> dict[int, int]:
-        """All that a state reaches, itself included, as {lineage: greatest seq}."""
+    def ancestors(self, connection: sqlite3.Connection, *states: State) -> dict[int, int]:
+        """All that states reach, themselves included, as {lineage: greatest seq}."""
         reached: dict[int, int] = {}
-        frontier = [state]
+        frontier = list(states)
         merges = (
             "SELECT m_lineage, m_seq FROM commits INDEXED BY commit_merge "
             "WHERE lineage=? AND seq>? AND seq<=? AND m_lineage IS NOT NULL"

@@ -243,17 +243,21 @@ class SqliteStore:
             "is ancestor", lambda reader: dict(walk(reader.connection, state_of(of))).get(lineage, -1) >= seq, of
         )
 
-    async def count_history(self, point: Point) -> int:
+    async def count_history(self, *points: Point, excluding: Collection[Point] = ()) -> int:
         """See `ports.Store`."""
+        states, excluded = [state_of(point) for point in points], [state_of(point) for point in excluding]
         return await self._read_at(
-            "count", lambda reader: stored.count(reader.connection, self._lineages, state_of(point)), point
+            "count", lambda reader: stored.count(reader.connection, self._lineages, states, excluded), points[0]
         )
 
-    async def history(self, point: Point) -> AsyncGenerator[Sequence[HistoryEntry]]:
+    async def history(
+        self, *points: Point, excluding: Collection[Point] = ()
+    ) -> AsyncGenerator[Sequence[HistoryEntry]]:
         """See `ports.Store`."""
         connection = connect(self._path)
         in_use = threading.Lock()
-        batches = stored.entries(connection, self._lineages, state_of(point), _HISTORY_BATCH, _HISTORY_BYTES)
+        states, excluded = [state_of(point) for point in points], [state_of(point) for point in excluding]
+        batches = stored.entries(connection, self._lineages, states, excluded, _HISTORY_BATCH, _HISTORY_BYTES)
 
         def read() -> Sequence[HistoryEntry] | None:
             with in_use:
