@@ -42,10 +42,11 @@ class Kernel:
 
 
 @asynccontextmanager
-async def kernel(home: Path) -> AsyncIterator[Kernel]:
-    """A kernel on free ports."""
+async def kernel(home: Path, store: str = "") -> AsyncIterator[Kernel]:
+    """A kernel on free ports, over the store of a URL or a file in its home."""
     await asyncio.to_thread(home.mkdir)
-    async with serving(home, ONTOMESH_LOG_LEVEL="WARNING") as running:
+    store = store or f"sqlite:///{home / 'data' / 'kernel.db'}"
+    async with serving(home, ONTOMESH_STORE=store, ONTOMESH_LOG_LEVEL="WARNING") as running:
         yield Kernel(running.grpc, home, psutil.Process(running.process.pid))
 
 

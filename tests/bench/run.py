@@ -11,7 +11,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench import kernel_figures
+from tests.bench import kernel_figures, terminusdb_figures
 from tests.bench.report import Report
 
 
@@ -20,6 +20,7 @@ def main() -> None:
     report = Report()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(kernel_figures.measure(report, sys.argv[1:]))
+        runner.run(terminusdb_figures.measure(report, sys.argv[1:]))
     report.close()
 
 

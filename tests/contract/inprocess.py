@@ -7,15 +7,19 @@ from typing import Any
 
 import orjson
 
-from ontomesh_data_kernel.adapters.opening import open_store
 from ontomesh_data_kernel.domain.caller import Caller
-from ontomesh_data_kernel.domain.identity import system_clock
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.domain.model import CommitRequest, Committed, OntologyEdit, Operation
-from tests.contract.stores import store_url
+from ontomesh_data_kernel.ports import Store
+from tests.contract.stores import store_in_use
 
 EFFORT = int(os.environ.get("ONTOMESH_TEST_EFFORT", "1"))
 """How much more the randomised tests try than by default."""
+
+
+def examples(on_a_file: int, on_a_server: int) -> int:
+    """How many examples to try: fewer where each step takes a server's round trips."""
+    return EFFORT * (on_a_file if store_in_use().kind == "sqlite" else on_a_server)
 
 
 class Everything:
@@ -45,9 +49,14 @@ ANA = Caller("user:ana", "0af7651916cd43dd8448eb211c80319c", Everything())
 DB = "d"
 
 
-async def open_kernel(path: Path, clock: Callable[[], int] = system_clock) -> Kernel:
-    """A kernel over a file, or over the databases of the tested server that belong to this path."""
-    return Kernel(await open_store(store_url(path), clock=clock), clock)
+def kernel_on(store: Store, clock: Callable[[], int] | None = None) -> Kernel:
+    """A kernel over a store, by the test's clock or another, that draws the test's ids."""
+    return Kernel(store, clock or store_in_use().clock, store_in_use().random_id)
+
+
+async def open_kernel(path: Path, clock: Callable[[], int] | None = None) -> Kernel:
+    """A kernel over the store of a path: over a file, or over databases of a server that belong to this path."""
+    return kernel_on(await store_in_use().open(path, clock), clock)
 
 
 def body(document: Mapping[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ontomesh_chassis.home import create_home_identity
 from ontomesh_chassis.keys import mint
-from tests.contract.stores import store_url
+from tests.contract.stores import served_url
 
 OWNER = "user:ana"
 """The owner of the home folder, who may do everything."""
@@ -67,7 +67,7 @@ async def serving(home: Path, **environment: str) -> AsyncIterator[Serving]:
     lifeline_end, lifeline = os.pipe()
     settings = {
         "ONTOMESH_HOME": str(home),
-        "ONTOMESH_STORE": store_url(home / "data" / "kernel.db"),
+        "ONTOMESH_STORE": served_url(home / "data" / "kernel.db"),
         "ONTOMESH_KERNEL_GRPC_PORT": "0",
         "ONTOMESH_KERNEL_HTTP_PORT": "0",
         "ONTOMESH_READY_FD": str(ready_end),

@@ -12,7 +12,6 @@ import orjson
 import pytest
 
 from ontomesh_data_kernel.adapters.sqlite import UnknownFormat, open_store
-from ontomesh_data_kernel.domain.identity import system_clock
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.domain.model import (
     CommitRequest,
@@ -42,11 +41,14 @@ from tests.contract.inprocess import (
     commit,
     documents,
     head,
+    kernel_on,
     new_database,
     open_kernel,
     schema_edit,
 )
-from tests.contract.stores import sqlite_only
+from tests.contract.stores import START
+
+pytestmark = pytest.mark.usefixtures("store")
 
 WEEK = 7 * 86_400 * 1_000_000
 NOTE = {"@type": "Class", "@id": "Note", "text": {"@type": "Optional", "@class": "xsd:string"}}
@@ -68,7 +70,7 @@ class Clock:
     """A clock that a test moves."""
 
     def __init__(self) -> None:
-        self.now = system_clock()
+        self.now = START
 
     def __call__(self) -> int:
         return self.now
@@ -88,6 +90,7 @@ async def kernel(tmp_path: Path, clock: Clock) -> AsyncIterator[Kernel]:
 
 
 class TestIdempotency:
+    @pytest.mark.live
     async def test_the_same_request_sent_at_once_64_times_commits_once(self, kernel: Kernel) -> None:
         request = CommitRequest(DB, "main", (Insert(body({"@type": "Note"})),), request_id="r1")
         answers = await asyncio.gather(*(kernel.commits.create(ANA, request) for _ in range(64)))
@@ -226,6 +229,7 @@ class TestMerges:
         with pytest.raises(UnrelatedHistories):
             await kernel.merges.merge(ANA, MergeRequest(DB, "main", "alone"))
 
+    @pytest.mark.live
     async def test_a_merge_amid_other_writers_loses_nothing(self, kernel: Kernel) -> None:
         await commit(kernel, *(Put(person(f"p{number}")) for number in range(40)))
         await kernel.branches.create(ANA, DB, "side", "", False, "")
@@ -285,7 +289,7 @@ class TestRefs:
             await kernel.documents.list(eve, DB, "main", "Person", False, 9, own.next_page_token)
 
 
-@sqlite_only
+@pytest.mark.sqlite
 class TestFile:
     @pytest.mark.parametrize("damage", ["newer format", "another database", "no database"])
     async def test_a_file_of_another_kind_is_refused_and_left_as_it_was(self, tmp_path: Path, damage: str) -> None:
@@ -306,7 +310,7 @@ class TestFile:
 
     async def test_a_full_store_refuses_keeps_what_it_has_and_goes_on_once_there_is_room(self, tmp_path: Path) -> None:
         store = await open_store(tmp_path / "kernel.db")
-        kernel = Kernel(store)
+        kernel = kernel_on(store)
         await new_database(kernel, NOTE)
         connection = store._writer._connection
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -363,6 +367,7 @@ def _rfc3339(microseconds: int) -> str:
 
 
 class TestPages:
+    @pytest.mark.live
     async def test_a_page_of_a_log_ends_before_it_is_too_large_to_send(self, kernel: Kernel) -> None:
         ids = [(await commit(kernel, Put(person("a", level=n)), message="m" * 65_000)).commit.id for n in range(60)]
         listed: list[str] = []

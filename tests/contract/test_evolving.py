@@ -11,8 +11,16 @@ from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import orjson
+import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from ontomesh_data_kernel.domain.model import (
     Commit,
@@ -54,7 +62,7 @@ from tests.contract.evolving import (
     own_properties,
     properties,
 )
-from tests.contract.inprocess import ANA, DB, EFFORT, body, commit, documents, open_kernel, schema_edit
+from tests.contract.inprocess import ANA, DB, EFFORT, body, commit, documents, examples, open_kernel, schema_edit
 from tests.contract.naive import difference
 
 T = TypeVar("T")
@@ -525,14 +533,17 @@ class EvolvingKernelAgainstModel(RuleBasedStateMachine):
         return [problem async for report in self.kernel.commits.verify(ANA, DB, branch) for problem in report.problems]
 
 
-EvolvingKernelAgainstModel.TestCase.settings = settings(
-    max_examples=40 * EFFORT,
-    stateful_step_count=30,
-    deadline=None,
-    derandomize=EFFORT == 1,
-    suppress_health_check=list(HealthCheck),
-)
-TestEvolvingKernelAgainstModel = EvolvingKernelAgainstModel.TestCase
+@pytest.mark.live
+@pytest.mark.usefixtures("store")
+def test_evolving_kernel_against_model() -> None:
+    trying = settings(
+        max_examples=examples(40, 2),
+        stateful_step_count=30,
+        deadline=None,
+        derandomize=EFFORT == 1,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(EvolvingKernelAgainstModel, settings=trying)
 
 
 def test_the_model_itself_tells_elements_that_do_not_fit_together() -> None:

@@ -13,7 +13,8 @@ from ontomesh_data_kernel.domain.limits import MAX_BATCH_BYTES, MAX_BODY_BYTES, 
 from ontomesh_data_kernel.domain.model import Insert, MergeOutcome, MergeRequest, Operation, Put, Update
 from ontomesh_data_kernel.errors import TooLarge
 from tests.contract.inprocess import ANA, DB, body, commit, new_database, open_kernel
-from tests.contract.stores import sqlite_only
+
+pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.live]
 
 T = TypeVar("T")
 
@@ -75,12 +76,12 @@ async def served_meanwhile(work: Awaitable[T]) -> T:
     return outcome
 
 
-@sqlite_only
+@pytest.mark.sqlite
 async def test_a_commit_of_few_large_documents_holds_nobody_up(kernel: Kernel) -> None:
     await served_meanwhile(commit(kernel, *(Insert(slow(name)) for name in NAMES)))
 
 
-@sqlite_only
+@pytest.mark.sqlite
 async def test_tiny_updates_of_large_documents_hold_nobody_up(kernel: Kernel) -> None:
     await commit(kernel, *(Insert(slow(name)) for name in NAMES))
     await served_meanwhile(commit(kernel, *bumps(2)))
@@ -90,7 +91,7 @@ async def test_tiny_updates_of_large_documents_hold_nobody_up(kernel: Kernel) ->
     assert all(b'"version":3' in document.body for document in batch.documents)
 
 
-@sqlite_only
+@pytest.mark.sqlite
 async def test_comparing_and_merging_large_documents_hold_nobody_up(kernel: Kernel) -> None:
     await commit(kernel, *(Insert(slow(name)) for name in NAMES))
     await kernel.branches.create(ANA, DB, "side", "main", False, "")

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 import pytest
 
-from ontomesh_data_kernel.adapters.opening import open_store
 from ontomesh_data_kernel.adapters.sqlite import connection
 from ontomesh_data_kernel.adapters.sqlite import open_store as open_file
 from ontomesh_data_kernel.domain.kernel import Kernel
@@ -38,11 +37,14 @@ from tests.contract.inprocess import (
     commit,
     documents,
     head,
+    kernel_on,
     new_database,
     open_kernel,
     schema_edit,
 )
-from tests.contract.stores import sqlite_only, store_url
+from tests.contract.stores import StoreInUse
+
+pytestmark = pytest.mark.usefixtures("store")
 
 Decide = Callable[[Head], Decision]
 Move = Callable[[Decide], Awaitable[object]]
@@ -75,7 +77,7 @@ class Race:
 
     def __init__(self, store: Store, other: Kernel, moves: list[Move]) -> None:
         self.store = store
-        self.kernel = Kernel(store)
+        self.kernel = kernel_on(store)
         self.other = other
         self._moves = moves
 
@@ -94,9 +96,9 @@ class Race:
 
 
 @pytest.fixture
-async def race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Race]:
-    store = await open_store(store_url(tmp_path / "kernel.db"))
-    store_commit, moves = store.commit, list[Move]()
+async def race(tmp_path: Path, store: StoreInUse, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Race]:
+    opened = await store.open(tmp_path / "kernel.db")
+    store_commit, moves = opened.commit, list[Move]()
 
     async def commit_after_move(
         database: str,
@@ -111,8 +113,8 @@ async def race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             await moves.pop(0)(decide)
         return await store_commit(database, branch, decide, request=request, weight=weight, dry_run=dry_run)
 
-    monkeypatch.setattr(store, "commit", commit_after_move)
-    made = Race(store, await open_kernel(tmp_path / "kernel.db"), moves)
+    monkeypatch.setattr(opened, "commit", commit_after_move)
+    made = Race(opened, await open_kernel(tmp_path / "kernel.db"), moves)
     await new_database(made.other, PERSON, BAG)
     yield made
     await made.kernel.close()
@@ -343,6 +345,7 @@ class TestConflictsBeforeViolations:
             "Person/a": {"@type": "Person", "@id": "Person/a", "name": "a", "boss": "b", "level": 1}
         }
 
+    @pytest.mark.live
     async def test_a_merged_ontology_larger_than_a_mebibyte_is_a_violation(self, race: Race) -> None:
         def large(name: str) -> dict[str, str]:
             return {"@type": "Class", "@id": name, "@documentation": "x" * 600_000}
@@ -409,7 +412,9 @@ class TestResolutions:
 OPENER = """
 import asyncio, fcntl, sys
 from pathlib import Path
-from tests.contract.inprocess import ANA, open_kernel
+from ontomesh_data_kernel.adapters.sqlite import open_store
+from ontomesh_data_kernel.domain.kernel import Kernel
+from tests.contract.inprocess import ANA
 
 async def main():
     print("ready", flush=True)
@@ -418,7 +423,7 @@ async def main():
         with path.with_suffix(".gate").open() as gate:
             print("waiting", flush=True)
             fcntl.flock(gate, fcntl.LOCK_SH)
-        kernel = await open_kernel(path)
+        kernel = Kernel(await open_store(path))
         await kernel.databases.create(ANA, sys.argv[1], "", "")
         await kernel.close()
         print("used", flush=True)
@@ -428,7 +433,7 @@ asyncio.run(main())
 """Opens each store that it is told of as soon as a gate beside it opens, and leaves a database of its own there."""
 
 
-@sqlite_only
+@pytest.mark.sqlite
 class TestNewFile:
     async def test_processes_that_open_a_new_store_at_once_all_get_it(self, tmp_path: Path) -> None:
         names = [f"p{number}" for number in range(6)]

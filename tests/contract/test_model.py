@@ -10,8 +10,16 @@ from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import orjson
+import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from ontomesh_data_kernel.domain.model import (
     Delete,
@@ -25,7 +33,7 @@ from ontomesh_data_kernel.domain.model import (
     Update,
 )
 from ontomesh_data_kernel.errors import KernelError
-from tests.contract.inprocess import ANA, DB, EFFORT, body, commit, documents, new_database, open_kernel
+from tests.contract.inprocess import ANA, DB, EFFORT, body, commit, documents, examples, new_database, open_kernel
 from tests.contract.naive import Document, NaiveStore, Refused, Snapshot, apply, canonical, difference, merge
 
 T = TypeVar("T")
@@ -271,14 +279,17 @@ class KernelAgainstModel(RuleBasedStateMachine):
         return [problem async for report in self.kernel.commits.verify(ANA, DB, branch) for problem in report.problems]
 
 
-KernelAgainstModel.TestCase.settings = settings(
-    max_examples=40 * EFFORT,
-    stateful_step_count=50,
-    deadline=None,
-    derandomize=EFFORT == 1,
-    suppress_health_check=list(HealthCheck),
-)
-TestKernelAgainstModel = KernelAgainstModel.TestCase
+@pytest.mark.live
+@pytest.mark.usefixtures("store")
+def test_kernel_against_model() -> None:
+    trying = settings(
+        max_examples=examples(40, 2),
+        stateful_step_count=50,
+        deadline=None,
+        derandomize=EFFORT == 1,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(KernelAgainstModel, settings=trying)
 
 
 def test_the_model_itself_tells_a_lost_change() -> None:

@@ -40,6 +40,8 @@ from tests.contract.inprocess import (
     schema_edit,
 )
 
+pytestmark = pytest.mark.usefixtures("store")
+
 MIB = 1 << 20
 NOTE = {
     "@type": "Class",
@@ -274,6 +276,7 @@ class TestOperations:
         assert [violation.field for violation in refused.value.violations] == [field]
         assert await head(kernel) == before
 
+    @pytest.mark.live
     async def test_an_update_that_makes_a_document_larger_than_a_mebibyte_is_refused(self, kernel: Kernel) -> None:
         await commit(kernel, note("a", text="x" * (MIB // 2)))
         before = await head(kernel)
@@ -296,6 +299,7 @@ class TestOperations:
             await commit(kernel, Insert(b'{"@type":"Wide","@id":"Wide/1","values":[' + digits + b"]}"))
         assert await head(kernel) == before
 
+    @pytest.mark.live
     async def test_an_ontology_that_grows_beyond_a_mebibyte_class_by_class_is_refused(self, kernel: Kernel) -> None:
         def large(name: str) -> dict[str, str]:
             return {"@type": "Class", "@id": name, "@documentation": "x" * (MIB * 2 // 5)}

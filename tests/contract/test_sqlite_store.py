@@ -13,7 +13,8 @@ from ontomesh_data_kernel.adapters.sqlite.writer import INLINE_READ_BYTES, Trans
 from ontomesh_data_kernel.domain.model import Operation, Put
 from ontomesh_data_kernel.errors import BranchNotFound, CommitNotFound, DatabaseNotFound, StoreUnavailable
 from tests.contract.inprocess import ANA, DB, body, commit, new_database, open_kernel
-from tests.contract.stores import sqlite_only
+
+pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.sqlite]
 
 NOTE = {
     "@type": "Class",
@@ -28,7 +29,6 @@ def note(name: str, text: str = "") -> Operation:
     return Put(body({"@type": "Note", "name": name, "text": text}))
 
 
-@sqlite_only
 class TestWriter:
     async def test_a_write_that_did_not_run_is_never_answered_as_done(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -80,7 +80,6 @@ class TestWriter:
         await writer.close()
 
 
-@sqlite_only
 class TestReaders:
     async def test_cancelling_the_reading_of_a_history_leaves_the_store_whole(self, tmp_path: Path) -> None:
         kernel = await open_kernel(tmp_path / "kernel.db")

@@ -9,9 +9,10 @@ import pytest
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.domain.model import Delete, Insert, Put
 from ontomesh_data_kernel.errors import DanglingLink, SchemaViolatedByData, SchemaViolation, StillReferenced
-from tests.contract.inprocess import ANA, EFFORT, body, commit, documents, new_database, open_kernel, schema_edit
+from tests.contract.inprocess import ANA, body, commit, documents, examples, new_database, open_kernel, schema_edit
 
-TRIALS = 150 * EFFORT
+pytestmark = [pytest.mark.usefixtures("store"), pytest.mark.live]
+
 AT_ONCE = 25
 NODE = {
     "@type": "Class",
@@ -57,7 +58,8 @@ async def test_deleting_a_document_and_linking_to_it_never_both_succeed(kernels:
         )
         assert deleted != linked
 
-    for start in range(0, TRIALS, AT_ONCE):
+    trials = examples(150, 25)
+    for start in range(0, trials, AT_ONCE):
         await asyncio.gather(*(trial(number) for number in range(start, start + AT_ONCE)))
     found = await documents(first)
     assert all(document.get("to", name) in found for name, document in found.items())
@@ -70,7 +72,7 @@ async def test_tightening_the_ontology_and_inserting_what_it_forbids_never_both_
     loose = {"@type": "Class", "@id": "Thing", "tag": {"@type": "Optional", "@class": "xsd:string"}}
     tight = {**loose, "tag": "xsd:string"}
     both_refused = 0
-    for number in range(TRIALS // 3):
+    for number in range(examples(50, 6)):
         branch = f"b{number}"
         await first.branches.create(ANA, "d", branch, "", False, "")
         await commit(first, branch=branch, ontology=schema_edit(loose))
@@ -90,11 +92,12 @@ async def test_tightening_the_ontology_and_inserting_what_it_forbids_never_both_
 async def test_many_writers_of_one_document_lose_no_update(kernels: tuple[Kernel, Kernel]) -> None:
     first, second = kernels
     await commit(first, Put(body({"@type": "Node", "name": "shared"})))
+    writers = examples(100, 30)
     made = await asyncio.gather(
         *(
             commit((first, second)[number % 2], Put(body({"@type": "Node", "name": f"n{number}", "to": "Node/shared"})))
-            for number in range(100)
+            for number in range(writers)
         )
     )
-    assert len({one.commit.id for one in made}) == 100
-    assert len(await documents(first)) == 101
+    assert len({one.commit.id for one in made}) == writers
+    assert len(await documents(first)) == writers + 1

@@ -6,27 +6,33 @@ acknowledgement, and after some refusals it reads the rest of the old request as
 
 import asyncio
 import random
+import ssl
 import time
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import quote
+from io import BytesIO
+from typing import Any, cast
+from urllib.parse import quote, urlencode
 
-import httpx
+import aiohttp
 import orjson
+from yarl import URL
 
 from ontomesh_data_kernel.domain.canonical import parse_value
-from ontomesh_data_kernel.errors import StoreUnavailable
+from ontomesh_data_kernel.errors import MalformedBody, StoreUnavailable
 
 VERSION = "terminusdb-data-version"
 MAX_ANSWER_BYTES = 1 << 30
 _CONNECT_SECONDS = 3.0
+_CONNECTIONS = 64
 _FAILURES_TO_OPEN = 5
 _OPEN_SECONDS = 1.0
 _ATTEMPTS = 24
 _PAUSE_SECONDS = 0.02
 _INNER_STATUS = b"Status: "
 _SHOWN = 500
+_NO_DATABASE = "invalid absolute path"
 
 
 class Refused(Exception):
@@ -67,8 +73,18 @@ class Answer:
     version: str
 
     def json(self) -> Any:
-        """The body as JSON, numbers exactly."""
-        return parse_value(self.body, limit=MAX_ANSWER_BYTES, field="the answer of TerminusDB")
+        """The body as JSON, numbers exactly. Raises Unanswered: an error's text under 200 answers nothing."""
+        try:
+            return parse_value(self.body, limit=MAX_ANSWER_BYTES, field="the answer of TerminusDB")
+        except MalformedBody as error:
+            raise Unanswered(f"TerminusDB answered what is no JSON: {self.body[:_SHOWN]!r}") from error
+
+    def bindings(self) -> Sequence[Mapping[str, Any]]:
+        """The bindings of a query. Raises Unanswered."""
+        told = self.json()
+        if not isinstance(told, dict) or not isinstance(told.get("bindings"), list):
+            raise Unanswered(f"TerminusDB answered a query with no bindings: {self.body[:_SHOWN]!r}")
+        return cast("Sequence[Mapping[str, Any]]", told["bindings"])
 
 
 class _Breaker:
@@ -102,18 +118,16 @@ class Client:
     def __init__(self, server: Server) -> None:
         self.server = server
         self._breaker = _Breaker()
-        self._http = httpx.AsyncClient(
-            base_url=f"{server.url}/api/",
-            auth=(server.user, server.password),
-            timeout=httpx.Timeout(server.seconds, connect=_CONNECT_SECONDS),
-            limits=httpx.Limits(max_keepalive_connections=0),
-            headers={"connection": "close"},
-            verify=server.certificate or True,
+        trusted = ssl.create_default_context(cafile=server.certificate) if server.certificate else True
+        self._http = aiohttp.ClientSession(
+            headers={"authorization": _basic(server.user, server.password)},
+            connector=aiohttp.TCPConnector(force_close=True, limit=_CONNECTIONS, ssl=trusted),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def close(self) -> None:
         """Release what it holds."""
-        await self._http.aclose()
+        await self._http.close()
 
     def path(self, kind: str, database: str, *ref: str) -> str:
         """The address of `kind` for a ref of a database; each part is encoded."""
@@ -134,19 +148,25 @@ class Client:
         self._breaker.check()
         content = None if body is None else orjson.dumps(body)
         sent = {**(headers or {}), **({} if content is None else {"content-type": "application/json"})}
-        timeout = httpx.Timeout(seconds or self.server.seconds, connect=_CONNECT_SECONDS)
+        address = f"{self.server.url}/api/{path}{f'?{urlencode(query)}' if query else ''}"
+        total = seconds or self.server.seconds
+        timeout = aiohttp.ClientTimeout(total, sock_connect=min(_CONNECT_SECONDS, total / 2))
         try:
-            answer = await self._http.request(
-                method, path, content=content, params=dict(query or {}), headers=sent, timeout=timeout
-            )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            async with self._http.request(
+                method,
+                URL(address, encoded=True),
+                data=None if content is None else BytesIO(content),
+                headers=sent,
+                timeout=timeout,
+            ) as answer:
+                content, status = await answer.read(), answer.status
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             self._breaker.failed()
             raise StoreUnavailable(f"TerminusDB is not reachable: {_told(error)}") from error
-        except httpx.HTTPError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             self._breaker.failed()
             raise Unanswered(f"TerminusDB broke a request off: {_told(error)}") from error
         self._breaker.answered()
-        status, content = answer.status_code, answer.content
         if content.startswith(_INNER_STATUS):
             # A refusal that the server noticed too late to say so in the status line.
             status, content = _inner(content)
@@ -167,16 +187,21 @@ class Client:
 
     async def graphql(self, database: str, *ref: str, query: str) -> Any:
         """Ask by GraphQL; errors under 200 are raised too."""
-        answer = (await self.ask("POST", self.path("graphql", database, *ref), body={"query": query})).json()
-        if answer.get("errors"):
-            raise Refused(200, "GraphQL", str(answer["errors"][0].get("message", ""))[:300])
-        return answer["data"]
+        answer = await self.ask("POST", self.path("graphql", database, *ref), body={"query": query})
+        told = answer.json()
+        if isinstance(told, dict) and told.get("errors"):
+            raise Refused(200, "GraphQL", str(told["errors"][0].get("message"))[:_SHOWN])
+        if not isinstance(told, dict) or not isinstance(told.get("data"), dict):
+            raise Unanswered(f"TerminusDB answered a query with no data: {answer.body[:_SHOWN]!r}")
+        return told["data"]
 
     async def woql(self, database: str, *ref: str, query: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """The bindings of a query that reads."""
-        answer = await self.ask("POST", self.path("woql", database, *ref), body={"query": query})
-        bindings: Sequence[Mapping[str, Any]] = answer.json()["bindings"]
-        return bindings
+        return (await self.ask("POST", self.path("woql", database, *ref), body={"query": query})).bindings()
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _told(error: Exception) -> str:
@@ -201,6 +226,8 @@ def _refusal(status: int, content: bytes) -> Exception:
     message = str(told.get("api:message") or told.get("message") or "")[:_SHOWN]
     if witnesses := detail.get("api:witnesses"):
         message = f"{message} {orjson.dumps(witnesses).decode()[:_SHOWN]}"
+    if isinstance(told.get("errors"), list) and _NO_DATABASE in str(told["errors"]):
+        return Refused(404, "UnknownDatabase", str(told["errors"])[:_SHOWN])
     if status in (401, 403):
         return StoreUnavailable(f"TerminusDB refuses the kernel: {message}")
     if status in (502, 503, 504):

@@ -197,6 +197,7 @@ class Graph:
         if self._missing:
             # A merge brought in a line that the server's own single parents do not lead to.
             await self.read_all()
+            self._missing.clear()
         visible = head
         while visible in self._passed:
             visible = self._passed[visible]

@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ontomesh_data_kernel.adapters.terminusdb import woql
-from ontomesh_data_kernel.adapters.terminusdb.client import Answer, Client, Refused
+from ontomesh_data_kernel.adapters.terminusdb.client import Client, Refused
 from ontomesh_data_kernel.adapters.terminusdb.projection import ELEMENT, Documents, Schema, native_id
 from ontomesh_data_kernel.domain.canonical import document_hash
 from ontomesh_data_kernel.domain.model import Document
 from ontomesh_data_kernel.domain.ontology import SCHEMA_PREFIX, Ontology
-from ontomesh_data_kernel.errors import Corrupt, KernelError, MalformedBody, StoreUnavailable, TooLarge, Violation
+from ontomesh_data_kernel.errors import Corrupt, KernelError, TooLarge, Violation
 from ontomesh_data_kernel.ports import Facts, Needs, Referrers, Version
 
 _READ_IDS = 200
@@ -51,7 +51,7 @@ class Reader:
         if known is None:
             path = self._client.path("document", native, "local", "commit", backend)
             answer = await self._client.ask("GET", path, query={"graph_type": "schema", "as_list": "true"})
-            known = Schema.read(_read(answer))
+            known = Schema.read(answer.json())
             self.learn_schema(native, backend, known)
         return known
 
@@ -70,7 +70,7 @@ class Reader:
             if error.kind == "DocumentNotFound":
                 return None
             raise
-        return _read(answer), answer.version
+        return answer.json(), answer.version
 
     async def version(self, native: str, backend: str, digest: str, document: dict[str, Any]) -> Version:
         """A document that the server answered, as the kernel has it."""
@@ -90,7 +90,7 @@ class Reader:
     ) -> dict[str, Version]:
         """Those of the documents that exist. Raises TooLarge."""
         names = {native_id(id): id for id in ids}
-        wanted = list(names)
+        wanted = sorted(names)
         found: dict[str, Version] = {}
         size = 0
         for start in range(0, len(wanted), _READ_IDS):
@@ -108,7 +108,7 @@ class Reader:
         answer = await self._client.ask(
             "POST", path, body={"ids": ids, "as_list": True}, headers={"x-http-method-override": "GET"}
         )
-        documents: list[dict[str, Any]] = _read(answer)
+        documents: list[dict[str, Any]] = answer.json()
         return documents
 
     async def elements(self, native: str, backend: str) -> dict[str, bytes]:
@@ -116,7 +116,7 @@ class Reader:
         path = self._client.path("document", native, "local", "commit", backend)
         answer = await self._client.ask("GET", path, query={"type": ELEMENT, "as_list": "true"})
         return {
-            SCHEMA_PREFIX + document["@id"].partition("/")[2]: document["body"].encode() for document in _read(answer)
+            SCHEMA_PREFIX + document["@id"].partition("/")[2]: document["body"].encode() for document in answer.json()
         }
 
     async def ids(self, native: str, backend: str, classes: Sequence[str]) -> Sequence[str]:
@@ -207,11 +207,3 @@ class Reader:
         query = woql.select(["Holder", "Name"], woql.disjunction(ways))
         bindings = await self._client.woql(native, "local", "commit", backend, query=query)
         return [(one["Holder"], one["Name"]["@value"]) for one in bindings]
-
-
-def _read(answer: Answer) -> Any:
-    """An answer's JSON: an error that comes as text under 200 must not pass for documents."""
-    try:
-        return answer.json()
-    except MalformedBody as error:
-        raise StoreUnavailable(f"TerminusDB answered what is no document: {answer.body[:200]!r}") from error

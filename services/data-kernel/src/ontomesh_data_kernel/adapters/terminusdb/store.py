@@ -8,10 +8,11 @@ a commit that readers pass over.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, unquote
 
 import orjson
@@ -52,11 +53,33 @@ from ontomesh_data_kernel.ports import (
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 REQUEST_LIFETIME = 7 * 86_400 * 1_000_000
 _HISTORY_BATCH = 20
 _HISTORY_BYTES = 8 << 20
 _SYSTEM: dict[str, Any] = {"db.system.name": "terminusdb"}
+
+
+class _Stale(DatabaseNotFound):
+    """The database that was known by a name is gone; there may be another of that name by now."""
+
+
+def _by_its_name(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Do it again where the name led to a database that another gateway has deleted since."""
+
+    @wraps(method)
+    async def asked(*args: P.args, **rest: P.kwargs) -> T:
+        try:
+            return await method(*args, **rest)
+        except _Stale:
+            pass
+        try:
+            return await method(*args, **rest)
+        except _Stale as error:
+            raise DatabaseNotFound(error.message, error.violations, error.metadata) from None
+
+    return asked
 
 
 class TerminusStore:
@@ -91,7 +114,9 @@ class TerminusStore:
                 swaps.append(Swap(REQUEST, joined(("", request.principal, request.id)), None, text))
             if not await self._records.swap(*swaps):
                 # Another gateway was first: with this request, or with one of its own.
-                await self._drop(native)
+                record = await self._records.get(DATABASE, database.name)
+                if record is None or orjson.loads(record)["native"] != native:
+                    await self._drop(native)
                 if (kept := await self._request("", request)) is not None:
                     return Database(**orjson.loads(kept[1]))
                 raise DatabaseAlreadyExists.of(database.name)
@@ -150,7 +175,7 @@ class TerminusStore:
     async def _drop(self, native: str) -> None:
         self._graphs.pop(native, None)
         try:
-            await self._client.insist("DELETE", self._client.path("db", native), body={})
+            await self._client.insist("DELETE", self._client.path("db", native), body={}, query={"force": "true"})
         except (Refused, StoreUnavailable) as error:
             # Nobody can find it any more; only its room is lost.
             logger.warning("the database %s is left behind on TerminusDB: %s", native, error)
@@ -198,6 +223,7 @@ class TerminusStore:
 
     # Branches and refs
 
+    @_by_its_name
     async def create_branch(
         self, database: str, branch: Branch, start: Point | Commit | KernelError, request: RequestKey | None
     ) -> Branch:
@@ -279,6 +305,7 @@ class TerminusStore:
             if await self._records.swap(Swap(BRANCH, key, old, text), *others):
                 return
 
+    @_by_its_name
     async def get_branch(self, database: str, name: str) -> Branch:
         """See `ports.Store`."""
         async with self._serving("get branch", database, name):
@@ -295,6 +322,7 @@ class TerminusStore:
             created = (await self.get_database(database)).create_time if name == "main" else head.time
         return Branch(name, head.id, created, head.time)
 
+    @_by_its_name
     async def list_branches(self, database: str, prefix: str, after: str, limit: int) -> Sequence[Branch]:
         """See `ports.Store`."""
         async with self._serving("list branches", database):
@@ -316,6 +344,7 @@ class TerminusStore:
                     break
             return found
 
+    @_by_its_name
     async def delete_branch(self, database: str, name: str, expected_head: str) -> None:
         """See `ports.Store`."""
         async with self._serving("delete branch", database, name):
@@ -330,6 +359,7 @@ class TerminusStore:
             if record is not None:
                 await self._records.swap(Swap(BRANCH, joined((native, name)), record, None))
 
+    @_by_its_name
     async def resolve(self, database: str, ref: Ref) -> Point:
         """See `ports.Store`."""
         async with self._serving("resolve", database, ref.branch):
@@ -404,6 +434,7 @@ class TerminusStore:
             native, backend = _state(point)
             return (await self._reader.versions(native, backend, point.ontology_digest, [id])).get(id)
 
+    @_by_its_name
     async def read_at(self, database: str, ref: Ref, id: str) -> tuple[Point, Version | None]:
         """See `ports.Store`."""
         async with self._serving("get", database, ref.branch):
@@ -497,6 +528,7 @@ class TerminusStore:
 
     # Commits
 
+    @_by_its_name
     async def commit(
         self,
         database: str,
@@ -550,8 +582,8 @@ class TerminusStore:
                 raise BranchNotFound.of(database, branch) from None
             except Refused as error:
                 if error.kind == "UnknownDatabase":
-                    self._natives.pop(database, None)
-                    raise (DatabaseNotFound.of(database) if database else _gone()) from None
+                    known = self._natives.pop(database, None)
+                    raise (_Stale if known else DatabaseNotFound).of(database) if database else _gone() from None
                 if error.kind == "UnresolvableAbsoluteDescriptor":
                     raise (BranchNotFound.of(database, branch) if branch else _gone()) from None
                 if error.status >= 500 or error.status == 200:

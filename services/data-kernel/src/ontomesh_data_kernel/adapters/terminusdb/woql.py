@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from ontomesh_data_kernel.adapters.terminusdb.client import VERSION, Client
+from ontomesh_data_kernel.errors import StoreUnavailable
 
 Phrase = dict[str, Any]
 
@@ -105,4 +106,8 @@ async def commit(
         headers={VERSION: f"branch:{head}"} if head else None,
         seconds=client.server.seconds + _SECONDS_PER_VALUE * (values + len(phrases)),
     )
-    return answer.version if answer.json()["bindings"] else None
+    if not answer.bindings():
+        return None
+    if answer.version in ("", head):
+        raise StoreUnavailable("TerminusDB says that it wrote, and made no commit")
+    return answer.version
