@@ -7,7 +7,7 @@ from sdk.tests.client.kernel import Kernel, refusal
 
 from ontomesh.sdk import connect
 from ontomesh.sdk.breaker import CircuitBreaker
-from ontomesh.sdk.errors import CircuitOpen, DocumentNotFound, OntomeshError, Unavailable
+from ontomesh.sdk.errors import CircuitOpen, DocumentNotFound, OntomeshError, StoreUnavailable, Unavailable
 
 
 @dataclass
@@ -109,6 +109,14 @@ async def test_an_open_circuit_sends_nothing_until_its_time_has_come(
         assert len(kernel.seen) == 3
         clock.now += 1
         assert (await database.get("Package/a")).id == "Package/a"
+
+
+async def test_a_store_that_is_away_never_opens_it(kernel: Kernel, home: Path, breaker: CircuitBreaker) -> None:
+    kernel.failures["GetDocument"] = [refusal("UNAVAILABLE", "STORE_UNAVAILABLE") for _ in range(9)]
+    async with connect(kernel.address, retries=False, breaker=breaker) as mesh:
+        for _ in range(9):
+            with pytest.raises(StoreUnavailable):
+                await mesh.database("catalog").get("Package/a")
 
 
 async def test_refusals_of_the_server_never_open_it(kernel: Kernel, home: Path, breaker: CircuitBreaker) -> None:

@@ -15,7 +15,7 @@ from grpc.aio import EOF, AioRpcError, Metadata
 
 from ontomesh.sdk.breaker import CircuitBreaker
 from ontomesh.sdk.credentials import Credentials
-from ontomesh.sdk.errors import OntomeshError, TokenExpired
+from ontomesh.sdk.errors import OntomeshError, StoreUnavailable, TokenExpired
 from ontomesh.sdk.status import error_of
 from ontomesh.sdk.tracing import Method, Tracing, end
 
@@ -107,11 +107,12 @@ class _Call(Generic[Request, Response]):
     def _failed(self, failure: AioRpcError) -> OntomeshError | None:
         """The error to raise, or None if the call was started again with a newer token."""
         breaker = self._policy.breaker
-        if failure.code() in _NO_ANSWER:
+        error = error_of(failure, self._policy.address, self._timeout)
+        # That its store is away is what a server answers which is there itself.
+        if failure.code() in _NO_ANSWER and not isinstance(error, StoreUnavailable):
             breaker.failed()
         else:
             breaker.answered()
-        error = error_of(failure, self._policy.address, self._timeout)
         if isinstance(error, TokenExpired):
             token = self._policy.credentials.reread()
             if token is not None and token != self._token:
