@@ -251,10 +251,35 @@ class Committer:
         query = {"graph_type": "schema", "author": SCHEMA_AUTHOR, "message": "Bring the schema ahead", "create": "true"}
         headers = {VERSION: f"branch:{tip.head}"}
         answer = await self._client.ask("PUT", path, body=list(gained.values()), query=query, headers=headers)
+        if answer.version == tip.head:
+            return tip.head, known  # the server sees no difference
         graph.pass_over(answer.version, tip.head)
         schema = Schema(known.native | gained)
         self._reader.learn_schema(native, answer.version, schema)
         return answer.version, schema
+
+    async def close_branch(self, native: str, graph: Graph, branch: str, tip: Tip) -> bool:
+        """Let nobody commit on a branch any more; False if somebody just did."""
+        document = woql.json_text({"@type": HEAD, "@id": HEAD_ID, "commit": f"deleted after {tip.head}"})
+        try:
+            head = await woql.commit(
+                self._client,
+                native,
+                ("local", "branch", branch),
+                woql.write(0, document, insert=False),
+                author=SCHEMA_AUTHOR,
+                message="Delete the branch",
+                head=tip.head,
+            )
+        except Refused as error:
+            if not error.lost_race:
+                raise
+            await pause(0)
+            return False
+        if head is not None:
+            graph.pass_over(head, tip.head)
+        self._tips.pop((native, branch), None)
+        return head is not None
 
     # The server's commits slow down as layers pile up.
 

@@ -107,7 +107,9 @@ class Graph:
         self._missing.update(parent for parent in entry.commit.parents if parent not in self._entries)
         self._by_backend[entry.backend] = entry.commit.id
         if entry.request is not None:
-            self._requests[entry.request[:2]] = entry
+            known = self._requests.get(entry.request[:2])
+            if known is None or known.commit.time < entry.commit.time:
+                self._requests[entry.request[:2]] = entry
 
     def pass_over(self, backend: str, parent: str) -> None:
         """Note a commit of the server's schema alone."""
@@ -208,8 +210,9 @@ class Graph:
     async def find(self, prefix: str) -> list[Entry]:
         """The commits whose ids begin with a prefix; all of the server's are read if none is known."""
         found = self._with_prefix(prefix)
-        if not found:
+        if not found or self._missing:
             await self.read_all()
+            self._missing.clear()
             found = self._with_prefix(prefix)
         return found
 

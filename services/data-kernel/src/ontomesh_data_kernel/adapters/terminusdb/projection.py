@@ -74,7 +74,7 @@ def native_schema(ontology: Ontology) -> Native:
     for name, cls in ontology.classes.items():
         native[name] = {"@type": "Class", "@id": name, "@key": {"@type": "Random"}}
         if cls.parents:
-            native[name]["@inherits"] = list(cls.parents)
+            native[name]["@inherits"] = sorted(cls.parents)
         for declared in cls.properties.values():
             native[name][declared.name] = _native_property(declared)
     for name in native:
@@ -109,8 +109,8 @@ class Schema:
         native: Native = {}
         for element in elements:
             if element.get("@type") in ("Class", "Enum"):
-                if isinstance(element.get("@inherits"), str):
-                    element["@inherits"] = [element["@inherits"]]
+                if (parents := element.get("@inherits")) is not None:
+                    element["@inherits"] = [parents] if isinstance(parents, str) else sorted(parents)
                 native[element["@id"]] = {name: _plain(value) for name, value in element.items()}
         return cls(native)
 

@@ -7,10 +7,9 @@ a commit that readers pass over.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, unquote
@@ -50,8 +49,6 @@ from ontomesh_data_kernel.ports import (
     Version,
 )
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -59,6 +56,15 @@ REQUEST_LIFETIME = 7 * 86_400 * 1_000_000
 _HISTORY_BATCH = 20
 _HISTORY_BYTES = 8 << 20
 _SYSTEM: dict[str, Any] = {"db.system.name": "terminusdb"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The record of a request: its text, None if there is none; what it was answered, None if that has lapsed."""
+
+    text: str | None
+    reply: str | None = None
+    done: bool = False
 
 
 class _Stale(DatabaseNotFound):
@@ -99,26 +105,31 @@ class TerminusStore:
     async def create_database(self, database: Database, root: Commit, request: RequestKey | None) -> Database:
         """See `ports.Store`."""
         async with self._serving("create database", database.name):
-            if (kept := await self._request("", request)) is not None:
-                return Database(**orjson.loads(kept[1]))
+            kept = await self._request("", request)
+            if kept.reply is not None:
+                return Database(**orjson.loads(kept.reply))
             record = await self._records.get(DATABASE, database.name)
             if record is not None:
-                raise DatabaseAlreadyExists.of(database.name)
+                if not _is_gone(record):
+                    raise DatabaseAlreadyExists.of(database.name)
+                await self._drop(orjson.loads(record)["native"])
             native = f"{self._client.server.prefix}{database.name}.{root.id[:16]}"
             await self._create_native(native, database)
             graph = self._graph(native)
             await self._committer.begin(native, graph, "main", root, is_new=False)
-            swaps = [Swap(DATABASE, database.name, None, orjson.dumps(asdict(database) | {"native": native}).decode())]
+            made = orjson.dumps(asdict(database) | {"native": native}).decode()
+            swaps = [Swap(DATABASE, database.name, record, made)]
             if request is not None:
                 text = self._answer(request, orjson.dumps(asdict(database)).decode(), done=True)
-                swaps.append(Swap(REQUEST, joined(("", request.principal, request.id)), None, text))
+                swaps.append(Swap(REQUEST, joined(("", request.principal, request.id)), kept.text, text))
             if not await self._records.swap(*swaps):
                 # Another gateway was first: with this request, or with one of its own.
                 record = await self._records.get(DATABASE, database.name)
                 if record is None or orjson.loads(record)["native"] != native:
                     await self._drop(native)
-                if (kept := await self._request("", request)) is not None:
-                    return Database(**orjson.loads(kept[1]))
+                kept = await self._request("", request)
+                if kept.reply is not None:
+                    return Database(**orjson.loads(kept.reply))
                 raise DatabaseAlreadyExists.of(database.name)
             self._natives[database.name] = native
             return database
@@ -144,7 +155,7 @@ class TerminusStore:
     async def list_databases(self, after: str, limit: int) -> Sequence[Database]:
         """See `ports.Store`."""
         async with self._serving("list databases", ""):
-            found = [_database(text) for text in await self._records.list(DATABASE)]
+            found = [_database(text) for text in await self._records.list(DATABASE) if not _is_gone(text)]
             return sorted((one for one in found if one.name > after), key=lambda one: one.name)[:limit]
 
     async def update_database(self, database: Database, expected_etag: str) -> Database:
@@ -163,26 +174,35 @@ class TerminusStore:
     async def delete_database(self, name: str, expected_etag: str) -> None:
         """See `ports.Store`."""
         async with self._serving("delete database", name):
-            while True:
-                record = await self._database_record(name)
+            gone = ""
+            while not gone:
+                record = await self._records.get(DATABASE, name)
+                if record is None:
+                    raise DatabaseNotFound.of(name)
+                if _is_gone(record):
+                    gone = record  # whoever began it was killed
+                    break
                 if expected_etag and _database(record).etag != expected_etag:
                     raise EtagMismatch.of(name, _database(record).etag, "etag")
-                if await self._records.swap(Swap(DATABASE, name, record, None)):
-                    break
+                marked = orjson.dumps(orjson.loads(record) | {"gone": True}).decode()
+                if await self._records.swap(Swap(DATABASE, name, record, marked)):
+                    gone = marked
             self._natives.pop(name, None)
-            await self._drop(orjson.loads(record)["native"])
+            # Only then may the record go: while it is there, other gateways still write to the server's database.
+            await self._drop(orjson.loads(gone)["native"])
+            await self._records.swap(Swap(DATABASE, name, gone, None))
 
     async def _drop(self, native: str) -> None:
         self._graphs.pop(native, None)
         try:
             await self._client.insist("DELETE", self._client.path("db", native), body={}, query={"force": "true"})
-        except (Refused, StoreUnavailable) as error:
-            # Nobody can find it any more; only its room is lost.
-            logger.warning("the database %s is left behind on TerminusDB: %s", native, error)
+        except Refused as error:
+            if error.kind != "UnknownDatabase":
+                raise
 
     async def _database_record(self, name: str) -> str:
         record = await self._records.get(DATABASE, name)
-        if record is None:
+        if record is None or _is_gone(record):
             self._natives.pop(name, None)
             raise DatabaseNotFound.of(name)
         self._natives[name] = orjson.loads(record)["native"]
@@ -203,19 +223,19 @@ class TerminusStore:
 
     # Requests that were answered, but for commits, whose records name theirs
 
-    async def _request(self, scope: str, request: RequestKey | None) -> tuple[str, str] | None:
-        """What is kept of a request, as (record, its text), None if nothing is. Raises RequestIdReused."""
+    async def _request(self, scope: str, request: RequestKey | None) -> _Kept:
+        """What is kept of a request. Raises RequestIdReused."""
         if request is None:
-            return None
+            return _Kept(None)
         text = await self._records.get(REQUEST, joined((scope, request.principal, request.id)))
         if text is None:
-            return None
+            return _Kept(None)
         kept = orjson.loads(text)
         if kept["time"] <= self._clock() - REQUEST_LIFETIME:
-            return None
+            return _Kept(text)
         if kept["digest"] != request.digest.hex():
             raise RequestIdReused.of(request.id)
-        return text, str(kept["reply"])
+        return _Kept(text, kept["reply"], kept["done"])
 
     def _answer(self, request: RequestKey, reply: str, *, done: bool) -> str:
         kept = {"digest": request.digest.hex(), "time": self._clock(), "reply": reply, "done": done}
@@ -232,27 +252,29 @@ class TerminusStore:
             native = await self._native(database)
             graph = self._graph(native)
             kept = await self._request(native, request)
-            if kept is not None and orjson.loads(kept[0])["done"]:
-                return Branch(*orjson.loads(kept[1]))
+            if kept.reply is not None and kept.done:
+                return Branch(*orjson.loads(kept.reply))
             if request is not None and await self._made_by(graph, request) is not None:
                 raise RequestIdReused.of(request.id)
             if isinstance(start, KernelError):
                 raise start
             time = start.time if isinstance(start, Commit) else graph.at(start.commit).commit.time
             made = Branch(branch.name, branch.head, branch.create_time, time)
-            is_there = await self._has_branch(graph, database, made, begun=kept is not None)
-            if kept is not None:
-                made = Branch(*orjson.loads(kept[1]))
+            earlier = Branch(*orjson.loads(kept.reply)) if kept.reply is not None else None
+            is_there = await self._has_branch(graph, database, earlier or made, begun=earlier is not None)
+            noted = kept.text
+            if earlier is not None and is_there:
+                made = earlier
             elif request is not None:
-                kept = await self._begin_request(native, request, made)
+                noted = await self._begin_request(native, request, made, kept.text)
             if not is_there and isinstance(start, Commit):
                 await self._begin(native, graph, database, made, start)
             elif not is_there and isinstance(start, Point):
-                await self._fork(native, database, branch.name, start)
+                await self._fork(native, database, made, start, begun=request is not None)
             finish = []
-            if request is not None and kept is not None:
-                text = self._answer(request, kept[1], done=True)
-                finish = [Swap(REQUEST, joined((native, request.principal, request.id)), kept[0], text)]
+            if request is not None:
+                text = self._answer(request, _reply_of(made), done=True)
+                finish = [Swap(REQUEST, joined((native, request.principal, request.id)), noted, text)]
             record = orjson.dumps({"name": made.name, "native": native, "created": made.create_time}).decode()
             await self._put_branch(native, branch.name, record, finish)
             return made
@@ -267,14 +289,12 @@ class TerminusStore:
             return True
         raise BranchAlreadyExists.of(database, branch.name, tip.entry.commit.id)
 
-    async def _begin_request(self, native: str, request: RequestKey, made: Branch) -> tuple[str, str]:
+    async def _begin_request(self, native: str, request: RequestKey, made: Branch, old: str | None) -> str:
         """Note what a request is about to make, so that a later try knows its own work. Raises StoreUnavailable."""
-        reply = orjson.dumps([made.name, made.head, made.create_time, made.update_time]).decode()
-        text = self._answer(request, reply, done=False)
-        key = joined((native, request.principal, request.id))
-        if not await self._records.swap(Swap(REQUEST, key, await self._records.get(REQUEST, key), text)):
+        text = self._answer(request, _reply_of(made), done=False)
+        if not await self._records.swap(Swap(REQUEST, joined((native, request.principal, request.id)), old, text)):
             raise StoreUnavailable("the same request is being answered at this moment")
-        return text, reply
+        return text
 
     async def _begin(self, native: str, graph: Graph, database: str, branch: Branch, root: Commit) -> None:
         try:
@@ -286,17 +306,16 @@ class TerminusStore:
                 # Whoever made it was killed before its first commit.
                 await self._committer.begin(native, graph, _encoded(branch.name), root, is_new=False)
 
-    async def _fork(self, native: str, database: str, name: str, start: Point) -> None:
+    async def _fork(self, native: str, database: str, made: Branch, start: Point, *, begun: bool) -> None:
         _, backend = _state(start)
         origin = f"{self._client.server.organization}/{native}/local/commit/{backend}"
-        path = self._client.path("branch", native, "local", "branch", _encoded(name))
+        path = self._client.path("branch", native, "local", "branch", _encoded(made.name))
         try:
             await self._client.insist("POST", path, body={"origin": origin})
         except Refused as error:
-            if error.kind == "BranchExistsError":
-                tip = await self._graph(native).tip(_encoded(name), name)
-                raise BranchAlreadyExists.of(database, name, tip.entry.commit.id) from None
-            raise
+            if error.kind != "BranchExistsError":
+                raise
+            await self._has_branch(self._graph(native), database, made, begun=begun)
 
     async def _put_branch(self, native: str, name: str, text: str, others: list[Swap]) -> None:
         key = joined((native, name))
@@ -304,6 +323,9 @@ class TerminusStore:
             old = await self._records.get(BRANCH, key)
             if await self._records.swap(Swap(BRANCH, key, old, text), *others):
                 return
+            for one in others:
+                if await self._records.get(one.kind, one.key) != one.old:
+                    return  # the same request was sent twice, and the other has finished it
 
     @_by_its_name
     async def get_branch(self, database: str, name: str) -> Branch:
@@ -349,9 +371,14 @@ class TerminusStore:
         """See `ports.Store`."""
         async with self._serving("delete branch", database, name):
             native = await self._native(database)
-            tip = await self._graph(native).tip(_encoded(name), name)
-            if expected_head and tip.entry.commit.id != expected_head:
-                raise StaleHead.of(name, tip.entry.commit.id, expected_head)
+            graph = self._graph(native)
+            closed = False
+            while not closed:
+                tip = await graph.tip(_encoded(name), name)
+                if expected_head and tip.entry.commit.id != expected_head:
+                    raise StaleHead.of(name, tip.entry.commit.id, expected_head)
+                # The server deletes whatever the head is by then: so first nobody can move it any more.
+                closed = await self._committer.close_branch(native, graph, _encoded(name), tip)
             await self._client.insist(
                 "DELETE", self._client.path("branch", native, "local", "branch", _encoded(name)), body={}
             )
@@ -543,8 +570,8 @@ class TerminusStore:
         async with self._serving("commit", database, branch):
             native = await self._native(database)
             graph = self._graph(native)
-            if request is not None and await self._request(native, request) is not None:
-                raise RequestIdReused.of(request.id)
+            if (await self._request(native, request)).reply is not None:
+                raise RequestIdReused.of(request.id if request is not None else "")
             return await self._committer.commit(
                 native, graph, branch, _encoded(branch), decide, request, dry_run, lambda: self._made_by(graph, request)
             )
@@ -583,6 +610,7 @@ class TerminusStore:
             except Refused as error:
                 if error.kind == "UnknownDatabase":
                     known = self._natives.pop(database, None)
+                    self._graphs.pop(known or "", None)
                     raise (_Stale if known else DatabaseNotFound).of(database) if database else _gone() from None
                 if error.kind == "UnresolvableAbsoluteDescriptor":
                     raise (BranchNotFound.of(database, branch) if branch else _gone()) from None
@@ -598,6 +626,15 @@ def _gone() -> CommitNotFound:
 def _database(record: str) -> Database:
     told = orjson.loads(record)
     return Database(told["name"], told["description"], told["create_time"], told["etag"])
+
+
+def _is_gone(record: str) -> bool:
+    """Whether the database is being deleted."""
+    return bool(orjson.loads(record).get("gone"))
+
+
+def _reply_of(branch: Branch) -> str:
+    return orjson.dumps([branch.name, branch.head, branch.create_time, branch.update_time]).decode()
 
 
 def _encoded(branch: str) -> str:
