@@ -321,7 +321,7 @@ async def test_decimals_keep_all_their_digits(tmp_path: Path) -> None:
         catalog = mesh.database("catalog")
         price = {"@type": "Class", "@id": "Price", "amount": "xsd:decimal"}
         await catalog.apply_ontology([price])
-        numbers = [number for number in NUMBERS if not SERVER or Decimal(number) == round(Decimal(number), 20)]
+        numbers = [number for number in NUMBERS if not SERVER or len(f"{Decimal(number):f}".partition(".")[2]) <= 20]
         made = await catalog.insert(*({"@type": "Price", "amount": Decimal(number)} for number in numbers))
         for number, id in zip(numbers, made.ids, strict=True):
             read = (await catalog.get(id)).data["amount"]
