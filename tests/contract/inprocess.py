@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from hypothesis import HealthCheck, settings
 
 from ontomesh_data_kernel.domain.caller import Caller
 from ontomesh_data_kernel.domain.kernel import Kernel
@@ -20,6 +21,17 @@ EFFORT = int(os.environ.get("ONTOMESH_TEST_EFFORT", "1"))
 def examples(on_a_file: int, on_a_server: int) -> int:
     """How many examples to try: fewer where each step takes a server's round trips."""
     return EFFORT * (on_a_file if store_in_use().kind == "sqlite" else on_a_server)
+
+
+def machine_settings(steps: int) -> settings:
+    """How a state machine is tried: 40 runs of so many steps, 2 on a server; the same ones by default."""
+    return settings(
+        max_examples=examples(40, 2),
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=EFFORT == 1,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 class Everything:

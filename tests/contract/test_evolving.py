@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import hypothesis.strategies as st
 import orjson
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -62,7 +61,16 @@ from tests.contract.evolving import (
     own_properties,
     properties,
 )
-from tests.contract.inprocess import ANA, DB, EFFORT, body, commit, documents, examples, open_kernel, schema_edit
+from tests.contract.inprocess import (
+    ANA,
+    DB,
+    body,
+    commit,
+    documents,
+    machine_settings,
+    open_kernel,
+    schema_edit,
+)
 from tests.contract.naive import difference
 
 T = TypeVar("T")
@@ -536,14 +544,7 @@ class EvolvingKernelAgainstModel(RuleBasedStateMachine):
 @pytest.mark.live
 @pytest.mark.usefixtures("store")
 def test_evolving_kernel_against_model() -> None:
-    trying = settings(
-        max_examples=examples(40, 2),
-        stateful_step_count=30,
-        deadline=None,
-        derandomize=EFFORT == 1,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(EvolvingKernelAgainstModel, settings=trying)
+    run_state_machine_as_test(EvolvingKernelAgainstModel, settings=machine_settings(30))
 
 
 def test_the_model_itself_tells_elements_that_do_not_fit_together() -> None:

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import hypothesis.strategies as st
 import orjson
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -33,7 +32,16 @@ from ontomesh_data_kernel.domain.model import (
     Update,
 )
 from ontomesh_data_kernel.errors import KernelError
-from tests.contract.inprocess import ANA, DB, EFFORT, body, commit, documents, examples, new_database, open_kernel
+from tests.contract.inprocess import (
+    ANA,
+    DB,
+    body,
+    commit,
+    documents,
+    machine_settings,
+    new_database,
+    open_kernel,
+)
 from tests.contract.naive import Document, NaiveStore, Refused, Snapshot, apply, canonical, difference, merge
 
 T = TypeVar("T")
@@ -282,14 +290,7 @@ class KernelAgainstModel(RuleBasedStateMachine):
 @pytest.mark.live
 @pytest.mark.usefixtures("store")
 def test_kernel_against_model() -> None:
-    trying = settings(
-        max_examples=examples(40, 2),
-        stateful_step_count=50,
-        deadline=None,
-        derandomize=EFFORT == 1,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(KernelAgainstModel, settings=trying)
+    run_state_machine_as_test(KernelAgainstModel, settings=machine_settings(50))
 
 
 def test_the_model_itself_tells_a_lost_change() -> None:

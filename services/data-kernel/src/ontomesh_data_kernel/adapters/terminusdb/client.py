@@ -238,10 +238,3 @@ def _refusal(status: int, content: bytes) -> Exception:
 async def pause(attempt: int) -> None:
     """Wait before the next attempt, so that writers who met once meet no more."""
     await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS * (attempt + 1)))  # noqa: S311 - no secret
-
-
-async def wait_all(*tasks: "asyncio.Task[Any]") -> None:
-    """Cancel tasks and wait until they are done."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from ontomesh_data_kernel.adapters.terminusdb import woql
-from ontomesh_data_kernel.adapters.terminusdb.client import VERSION, Client, Refused, Unanswered, pause, wait_all
+from ontomesh_data_kernel.adapters.terminusdb.client import VERSION, Client, Refused, Unanswered, pause
 from ontomesh_data_kernel.adapters.terminusdb.graph import (
     RECORD,
     SCHEMA_AUTHOR,
@@ -106,7 +106,8 @@ class Committer:
                         raise
                     if (entry := await made_by()) is not None:
                         return Stored(None, entry.reply.encode())
-                is_fresh, self._tips[native, branch] = attempt > 0, tip
+                is_fresh = attempt > 0
+                self._tips[native, branch] = tip
                 try:
                     draft = await self._decide(native, graph, tip, name, decide)
                 except Exception:
@@ -116,7 +117,7 @@ class Committer:
                     continue
                 stored = Stored(draft, draft.reply)
                 if dry_run and (is_fresh or (await graph.tip(branch, name)) == tip):
-                    self._texts(draft, await self._target(native, tip, draft), {})
+                    await asyncio.to_thread(self._texts, draft, await self._target(native, tip, draft), {})
                     return stored
                 if not dry_run and await self._write(native, graph, branch, name, tip, draft, request):
                     self._wrote(native, branch)
@@ -200,13 +201,12 @@ class Committer:
     ) -> bool:
         """Write a draft; False if another writer came first, so that nothing was written."""
         target = await self._target(native, tip, draft)
-        self._texts(draft, target, {})
         changed = [write.id for write in draft.writes]
         key = (request.principal, request.id, request.digest.hex()) if request is not None else None
         record = record_of(draft.commit, changed, key, draft.reply)
         try:
-            prepared, schema = await self._bring_schema(native, graph, branch, tip, target)
-            texts = self._texts(draft, target, schema.names(target))
+            prepared, schema = await self._bring_schema(native, graph, branch, tip, draft, target)
+            texts = await asyncio.to_thread(self._texts, draft, target, schema.names(target))
             head = await woql.commit(
                 self._client,
                 native,
@@ -240,13 +240,17 @@ class Committer:
         return any(entry.commit.id == draft.commit.id for entry in graph.first_parents(tip.entry.commit.id))
 
     async def _bring_schema(
-        self, native: str, graph: Graph, branch: str, tip: Tip, target: Ontology
+        self, native: str, graph: Graph, branch: str, tip: Tip, draft: Draft, target: Ontology
     ) -> tuple[str, Schema]:
-        """See to it that the server's schema holds an ontology's documents, and return the head and it then."""
+        """See to it that the server's schema holds an ontology's documents, and return the head and it then.
+
+        Raises UnsupportedByStore, before anything is written, for a draft that cannot follow.
+        """
         known = await self._reader.schema(native, tip.head)
         gained = known.gained(target)
         if not gained:
             return tip.head, known
+        await asyncio.to_thread(self._texts, draft, target, {})
         path = self._client.path("document", native, "local", "branch", branch)
         query = {"graph_type": "schema", "author": SCHEMA_AUTHOR, "message": "Bring the schema ahead", "create": "true"}
         headers = {VERSION: f"branch:{tip.head}"}
@@ -302,7 +306,10 @@ class Committer:
 
     async def close(self) -> None:
         """Leave off what runs in the background."""
-        await wait_all(*self._optimizing.values())
+        running = list(self._optimizing.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 def _values(draft: Draft) -> int:

@@ -111,7 +111,7 @@ class Schema:
             if element.get("@type") in ("Class", "Enum"):
                 if (parents := element.get("@inherits")) is not None:
                     element["@inherits"] = [parents] if isinstance(parents, str) else sorted(parents)
-                native[element["@id"]] = {name: _plain(value) for name, value in element.items()}
+                native[element["@id"]] = element
         return cls(native)
 
     def names(self, ontology: Ontology) -> "Names":
@@ -131,6 +131,8 @@ class Schema:
 
     def gained(self, ontology: Ontology) -> Native:
         """The classes and enums that must change, as they become. Raises UnsupportedByStore."""
+        if ontology.digest in self._names:
+            return {}  # its names were asked for, so all of it is here
         needed = native_schema(ontology)
         families = _families([self.native, needed])
         grown = Schema(dict(self.native))
@@ -185,10 +187,6 @@ def _variant(declared: Mapping[str, Any], name: str, wanted: Any) -> str:
         return name
     numbered = f"{name}{_MARK}"
     return next((one for one, value in declared.items() if one.startswith(numbered) and value == wanted), "")
-
-
-def _plain(value: Any) -> Any:
-    return {key: _plain(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def _families(schemas: list[Native]) -> dict[str, frozenset[str]]:
