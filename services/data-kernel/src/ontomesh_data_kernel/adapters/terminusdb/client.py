@@ -9,10 +9,10 @@ import random
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -22,13 +22,15 @@ from yarl import URL
 from ontomesh_data_kernel.domain.canonical import parse_value
 from ontomesh_data_kernel.errors import MalformedBody, StoreUnavailable
 
+T = TypeVar("T")
+
 VERSION = "terminusdb-data-version"
 MAX_ANSWER_BYTES = 1 << 30
+ATTEMPTS = 24
 _CONNECT_SECONDS = 3.0
 _CONNECTIONS = 64
 _FAILURES_TO_OPEN = 5
 _OPEN_SECONDS = 1.0
-_ATTEMPTS = 24
 _PAUSE_SECONDS = 0.02
 _INNER_STATUS = b"Status: "
 _SHOWN = 500
@@ -176,14 +178,7 @@ class Client:
 
     async def insist(self, method: str, path: str, **rest: Any) -> Answer:
         """As `ask`, again while other writes come first. For what may be done twice or is refused the second time."""
-        for attempt in range(_ATTEMPTS):
-            try:
-                return await self.ask(method, path, **rest)
-            except Refused as error:
-                if not error.lost_race or attempt == _ATTEMPTS - 1:
-                    raise
-            await pause(attempt)
-        raise AssertionError
+        return await persist(lambda: self.ask(method, path, **rest))
 
     async def graphql(self, database: str, *ref: str, query: str) -> Any:
         """Ask by GraphQL; errors under 200 are raised too."""
@@ -233,6 +228,18 @@ def _refusal(status: int, content: bytes) -> Exception:
     if status in (502, 503, 504):
         return StoreUnavailable(f"TerminusDB is away: {message}")
     return Refused(status, str(detail.get("@type", "")).removeprefix("api:"), message)
+
+
+async def persist(work: Callable[[], Awaitable[T]]) -> T:
+    """What `work` gives; done again while other writes come first. Raises what it raises, the last lost race too."""
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return await work()
+        except Refused as error:
+            if not error.lost_race:
+                raise
+        await pause(attempt)
+    return await work()
 
 
 async def pause(attempt: int) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ontomesh_data_kernel.adapters.terminusdb import woql
-from ontomesh_data_kernel.adapters.terminusdb.client import VERSION, Client, Refused, Unanswered, pause
+from ontomesh_data_kernel.adapters.terminusdb.client import ATTEMPTS, VERSION, Client, Refused, Unanswered, pause
 from ontomesh_data_kernel.adapters.terminusdb.graph import (
+    CLOSING,
     RECORD,
     SCHEMA_AUTHOR,
     Entry,
@@ -34,7 +36,6 @@ from ontomesh_data_kernel.ports import Decision, Draft, Facts, Head, Point, Requ
 
 logger = logging.getLogger(__name__)
 
-_ATTEMPTS = 24
 _OPTIMIZE_EVERY = 100
 _OPTIMIZE_SECONDS = 300.0
 
@@ -87,24 +88,24 @@ class Committer:
         decide: Callable[[Head], Decision],
         request: RequestKey | None,
         dry_run: bool,
-        made_by: Callable[[], Awaitable[Entry | None]],
+        made_by: Callable[[], Entry | None],
     ) -> Stored:
         """Run a decision at the branch's head and store its draft; again wherever another writer came first."""
         async with self._turns.setdefault(native, asyncio.Lock()):
-            if (entry := await made_by()) is not None:
+            if (entry := made_by()) is not None:
                 return Stored(None, entry.reply.encode())
             tip = self._tips.get((native, branch))
-            for attempt in range(_ATTEMPTS):
+            for attempt in range(ATTEMPTS):
                 if tip is None:
                     try:
                         tip = await graph.tip(branch, name)
                     except BranchNotFound:
                         # It may have been deleted since the same request was answered.
                         await graph.read_all()
-                        if (entry := await made_by()) is not None:
+                        if (entry := made_by()) is not None:
                             return Stored(None, entry.reply.encode())
                         raise
-                    if (entry := await made_by()) is not None:
+                    if (entry := made_by()) is not None:
                         return Stored(None, entry.reply.encode())
                 is_fresh = attempt > 0
                 self._tips[native, branch] = tip
@@ -125,7 +126,7 @@ class Committer:
                 tip = None
                 self._tips.pop((native, branch), None)
                 await pause(attempt)
-        raise StoreUnavailable(f"others wrote to the database first, {_ATTEMPTS} times")
+        raise StoreUnavailable(f"others wrote to the database first, {ATTEMPTS} times")
 
     async def _decide(
         self, native: str, graph: Graph, tip: Tip, name: str, decide: Callable[[Head], Decision]
@@ -144,14 +145,10 @@ class Committer:
             facts = await self._reader.facts(native, entry.backend, digest, needs)
             if needs.since is not None:
                 since = needs.since.commit
-                facts = Facts(
-                    facts.bodies,
-                    facts.etags,
-                    facts.referrers,
-                    facts.ontology,
-                    facts.instances,
-                    graph.changed_between(since, entry.commit.id),
-                    not graph.continues_without_merge(since, entry.commit.id),
+                facts = replace(
+                    facts,
+                    changed=graph.changed_between(since, entry.commit.id),
+                    merged=not graph.continues_without_merge(since, entry.commit.id),
                 )
 
     async def _target(self, native: str, tip: Tip, draft: Draft) -> Ontology:
@@ -272,7 +269,7 @@ class Committer:
                 ("local", "branch", branch),
                 woql.write(0, document, insert=False),
                 author=SCHEMA_AUTHOR,
-                message="Delete the branch",
+                message=CLOSING,
                 head=tip.head,
             )
         except Refused as error:
@@ -281,7 +278,7 @@ class Committer:
             await pause(0)
             return False
         if head is not None:
-            graph.pass_over(head, tip.head)
+            graph.pass_over(head, tip.head, closes=True)
         self._tips.pop((native, branch), None)
         return head is not None
 

@@ -16,8 +16,13 @@ from ontomesh_data_kernel.errors import AmbiguousRef, BranchNotFound, CommitNotF
 
 RECORD = "ontomesh"
 SCHEMA_AUTHOR = "ontomesh:schema"
+CLOSING = "Delete the branch"
 _FIELDS = "identifier author metadata parent{identifier}"
 _PAGE = 200
+
+
+class BranchClosed(BranchNotFound):
+    """A branch is deleted but for its name on the server: whoever deletes it is about to, or was killed before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,8 @@ class Graph:
         self._database = database
         self._entries: dict[str, Entry] = {}
         self._passed: dict[str, str] = {}
+        self._closing: set[str] = set()
+        self._unsure: set[str] = set()
         self._by_backend: dict[str, str] = {}
         self._requests: dict[tuple[str, str], Entry] = {}
         self._missing: set[str] = set()
@@ -111,9 +118,11 @@ class Graph:
             if known is None or known.commit.time < entry.commit.time:
                 self._requests[entry.request[:2]] = entry
 
-    def pass_over(self, backend: str, parent: str) -> None:
-        """Note a commit of the server's schema alone."""
+    def pass_over(self, backend: str, parent: str, *, closes: bool = False) -> None:
+        """Note a commit of the server's schema alone, or one that closes its branch."""
         self._passed[backend] = parent
+        if closes:
+            self._closing.add(backend)
 
     def at(self, id: str) -> Entry:
         """The entry of a commit that is known. Raises CommitNotFound."""
@@ -188,7 +197,7 @@ class Graph:
     # Asking the server
 
     async def tip(self, branch: str, name: str, head: str = "") -> Tip:
-        """Where a branch stands now, or stood at `head`. Raises BranchNotFound, UnsupportedByStore."""
+        """Where a branch stands now, or stood at `head`. Raises BranchNotFound, BranchClosed, UnsupportedByStore."""
         if not head:
             query = f'{{Branch(filter:{{name:{{eq:"{branch}"}}}}){{head{{identifier}}}}}}'
             found = (await self._client.graphql(self._database, "local", "_commits", query=query))["Branch"]
@@ -202,10 +211,22 @@ class Graph:
             self._missing.clear()
         visible = head
         while visible in self._passed:
+            if await self._closes(visible):
+                raise BranchClosed.of(self._database, name)
             visible = self._passed[visible]
         if visible not in self._by_backend:
             raise BranchNotFound.of(self._database, name)
         return Tip(self.at(self._by_backend[visible]), head)
+
+    async def _closes(self, backend: str) -> bool:
+        """Whether a commit that is passed over closes its branch."""
+        if backend in self._unsure:
+            query = f'{{ValidCommit(filter:{{identifier:{{eq:"{backend}"}}}}){{message}}}}'
+            found = (await self._client.graphql(self._database, "local", "_commits", query=query))["ValidCommit"]
+            if found and found[0]["message"] == CLOSING:
+                self._closing.add(backend)
+            self._unsure.discard(backend)
+        return backend in self._closing
 
     async def find(self, prefix: str) -> list[Entry]:
         """The commits whose ids begin with a prefix; all of the server's are read if none is known."""
@@ -260,6 +281,7 @@ class Graph:
             self.add(read_record(backend, metadata[RECORD]))
         elif told["author"] in (SCHEMA_AUTHOR, "system"):
             self.pass_over(backend, told["parent"]["identifier"] if told["parent"] else "")
+            self._unsure.add(backend)
         else:
             message = f"the database holds commit {backend} of another writer than the kernel"
             raise UnsupportedByStore(message, (), {"commit": backend})

@@ -10,13 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from ontomesh_data_kernel.adapters.terminusdb import woql
-from ontomesh_data_kernel.adapters.terminusdb.client import Client, Refused, pause
+from ontomesh_data_kernel.adapters.terminusdb.client import ATTEMPTS, Client, Refused, persist
 from ontomesh_data_kernel.errors import StoreUnavailable
 
 DATABASE, BRANCH, REQUEST = "Database", "Branch", "Request"
 _KINDS = (DATABASE, BRANCH, REQUEST)
 _NAME = "ontomesh-records"
-_ATTEMPTS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +112,18 @@ class Records:
             else:
                 document = {"@type": swap.kind, "@id": id, "value": swap.new}
                 changes += woql.write(index, woql.json_text(document), insert=swap.old is None)
-        for attempt in range(_ATTEMPTS):
-            try:
-                written = await woql.commit(
-                    self._client, self._name, ("local", "branch", "main"), changes, author="ontomesh", message="Records"
-                )
-            except Refused as error:
-                if error.lost_race:
-                    await pause(attempt)
-                    continue
-                if error.kind in ("DocumentIdAlreadyExists", "DocumentNotFound"):
-                    return False
-                raise
-            return written is not None
-        raise StoreUnavailable(f"others wrote to the records first, {_ATTEMPTS} times")
+        ref = ("local", "branch", "main")
+        try:
+            written = await persist(
+                lambda: woql.commit(self._client, self._name, ref, changes, author="ontomesh", message="Records")
+            )
+        except Refused as error:
+            if error.lost_race:
+                raise StoreUnavailable(f"others wrote to the records first, {ATTEMPTS} times") from error
+            if error.kind in ("DocumentIdAlreadyExists", "DocumentNotFound"):
+                return False
+            raise
+        return written is not None
 
 
 def _id(kind: str, key: str) -> str:
