@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 from fastapi import FastAPI
-from grpc import StatusCode, aio
+from grpc import StatusCode
 from pydantic import BaseModel, Field
 
 from ontomesh_chassis import logs
@@ -162,7 +162,7 @@ def render(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else text
 
 
-def add_echo(servicer: Echo, server: aio.Server) -> None:
+def add_echo(servicer: Echo, server: Any) -> None:
     """What generated code does for a service."""
     coded: dict[str, Any] = {"request_deserializer": parse, "response_serializer": render}
     handlers = {

@@ -1,4 +1,5 @@
 import asyncio
+import importlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from services.chassis.tests.echo_service import NAME
 from services.chassis.tests.running import Running, bearer, taken_apart, until
 
 from ontomesh_chassis.errors import INTERNAL_MESSAGE
-from ontomesh_chassis.interceptors import StagedServer
+from ontomesh_chassis.interceptors import StagedServer, server_options
 from ontomesh_chassis.keys import generate_signing_key, mint
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -279,3 +280,9 @@ async def test_a_handler_that_would_block_the_loop_is_refused_at_registration(ec
     handler: Any = grpc.unary_unary_rpc_method_handler(lambda request, _context: request)
     with pytest.raises(TypeError, match="neither a coroutine function"):
         StagedServer(aio.server(), echo.pipeline).add_registered_method_handlers(NAME, {"Sync": handler})
+
+
+def test_the_core_knows_the_names_of_the_servers_options() -> None:
+    """It passes over others: a server with a wrong one sent clients away that pinged during long calls."""
+    core = Path(str(importlib.import_module("grpc._cython.cygrpc").__file__)).read_bytes()
+    assert [name for name, _ in server_options(1 << 20) if name.encode() + b"\0" not in core] == []

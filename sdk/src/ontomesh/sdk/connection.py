@@ -41,7 +41,15 @@ class Connection:
         return AsyncMesh(self.settings)
 
     async def _make(self) -> AsyncMesh:
-        return self.open_async()
+        mesh = self.open_async()
+        if self.settings.channel is not None:
+            # What is opened in this process can be refused now; a server is asked with the first call.
+            try:
+                await mesh.ready()
+            except BaseException:
+                await mesh.close()
+                raise
+        return mesh
 
     def __enter__(self) -> Mesh:
         self._mesh = self.open()
@@ -54,7 +62,7 @@ class Connection:
             self._mesh.close()
 
     async def __aenter__(self) -> AsyncMesh:
-        self._async_mesh = self.open_async()
+        self._async_mesh = await self._make()
         return self._async_mesh
 
     async def __aexit__(

@@ -41,13 +41,7 @@ class AsyncMesh:
             tracing=Tracing(settings.tracer_provider),
             defaults=tuple(pair for pair in defaults if pair[1]),
         )
-        self._channel = open_channel(
-            address,
-            tls=settings.tls,
-            retries=settings.retries,
-            keepalive=settings.keepalive,
-            options=settings.options,
-        )
+        self._channel = settings.channel() if settings.channel is not None else _remote(settings)
         self._health: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(
             "/grpc.health.v1.Health/Check"
         )
@@ -81,6 +75,20 @@ class AsyncMesh:
             return False
         return answer == _SERVING
 
+    async def ready(self) -> None:
+        """Returns once it is connected; waits for as long as that takes."""
+        await self._channel.channel_ready()
+
     async def close(self) -> None:
         """Ends the connection, and calls that are under way with it."""
         await self._channel.close()
+
+
+def _remote(settings: Settings) -> grpc.aio.Channel:
+    return open_channel(
+        settings.address,
+        tls=settings.tls,
+        retries=settings.retries,
+        keepalive=settings.keepalive,
+        options=settings.options,
+    )

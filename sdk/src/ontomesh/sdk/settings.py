@@ -1,8 +1,10 @@
 """The settings of a connection, as found."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 from opentelemetry.trace import TracerProvider
 
 from ontomesh.sdk.breaker import CircuitBreaker
@@ -28,6 +30,7 @@ class Settings:
         options: gRPC channel arguments that win over the SDK's.
         breaker: A circuit breaker with limits of its own; None for the usual ones.
         tracer_provider: Who records spans; None for the application's global provider.
+        channel: Makes the channel, on the event loop that will use it; None for one to `address`.
     """
 
     address: str
@@ -44,3 +47,4 @@ class Settings:
     options: tuple[tuple[str, str | int], ...] = ()
     breaker: CircuitBreaker | None = None
     tracer_provider: TracerProvider | None = None
+    channel: Callable[[], grpc.aio.Channel] | None = None

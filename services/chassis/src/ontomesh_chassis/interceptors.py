@@ -7,8 +7,8 @@ of coroutines for every call only to find the handler again.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 from grpc import StatusCode, aio
@@ -49,6 +49,16 @@ class GrpcDoor:
         )
 
 
+class Registry(Protocol):
+    """What takes handlers: a `grpc.aio.Server`, or one without a network."""
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Handler]) -> None:
+        """Takes a service's handlers by the names of their methods."""
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Takes handlers that find a method themselves."""
+
+
 class StagedServer:
     """Takes the registration calls of generated `add_*Servicer_to_server` and puts the stages around each handler.
 
@@ -56,7 +66,7 @@ class StagedServer:
     would run on threads beside the loop.
     """
 
-    def __init__(self, server: aio.Server, pipeline: Pipeline) -> None:
+    def __init__(self, server: Registry, pipeline: Pipeline) -> None:
         self._server = server
         self._pipeline = pipeline
         self._door = GrpcDoor()
@@ -199,7 +209,7 @@ def server_options(max_message_bytes: int) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", max_message_bytes + max_message_bytes // 4),
         ("grpc.max_send_message_length", -1),  # a stage checks answers
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),  # clients ping every 30 s
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # clients ping every 30 s
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.max_metadata_size", 32 * 1024),
