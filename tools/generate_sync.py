@@ -16,7 +16,19 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "sdk" / "src" / "ontomesh" / "sdk"
 TARGET = SOURCES / "_blocking.py"
 
-MODULES = ("branches", "commits", "database", "databases", "documents", "history", "merges", "mesh")
+MODULES = (
+    "branches",
+    "commits",
+    "database",
+    "databases",
+    "documents",
+    "history",
+    "imports",
+    "merges",
+    "mesh",
+    "ontologies",
+    "queries",
+)
 CLASSES = {"AsyncDatabases": "SyncDatabases", "AsyncDatabase": "SyncDatabase", "AsyncMesh": "Mesh"}
 # The client itself has a base with `run` and `close`; the others hold a target and the loop.
 CLIENT = "AsyncMesh"

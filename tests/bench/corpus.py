@@ -38,19 +38,21 @@ def body_of_size(name: str, size: int = BODY_BYTES) -> bytes:
 
 def packages(limit: int) -> tuple[str, list[dict[str, object]]]:
     """Where they are from, and packages that link to each other."""
-    found = list(_debian(limit)) if shutil.which("apt-cache") else []
-    if len(found) >= limit:
-        return "apt-cache dumpavail", found
+    if shutil.which("apt-cache"):
+        # The larger half of the stanzas, those of the usual size of a package; all of them if it takes all.
+        for smallest in (750, 0):
+            found = list(_debian(limit, smallest))
+            if len(found) >= limit:
+                return "apt-cache dumpavail", found
     return "generated", list(_generated(limit))
 
 
-def _debian(limit: int) -> Iterator[dict[str, object]]:
+def _debian(limit: int, smallest: int) -> Iterator[dict[str, object]]:
     text = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, text=True, check=False).stdout
     stanzas: dict[str, dict[str, str]] = {}
     for stanza in text.split("\n\n"):
         fields = dict(re.findall(r"^([\w-]+): (.+)$", stanza, re.MULTILINE))
-        # The larger half of the stanzas: those of the usual size of a package.
-        if fields.get("Package") and len(stanza) > 750 and len(stanzas) < limit:
+        if fields.get("Package") and len(stanza) > smallest and len(stanzas) < limit:
             stanzas[fields["Package"]] = fields
     for name, fields in stanzas.items():
         targets = {

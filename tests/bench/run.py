@@ -11,7 +11,14 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench import kernel_figures, terminusdb_figures
+from tests.bench import (
+    graphql_figures,
+    import_figures,
+    kernel_figures,
+    query_figures,
+    schema_figures,
+    terminusdb_figures,
+)
 from tests.bench.report import Report
 
 
@@ -20,6 +27,10 @@ def main() -> None:
     report = Report()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(kernel_figures.measure(report, sys.argv[1:]))
+        runner.run(query_figures.measure(report, sys.argv[1:]))
+        runner.run(import_figures.measure(report, sys.argv[1:]))
+        runner.run(schema_figures.measure(report, sys.argv[1:]))
+        runner.run(graphql_figures.measure(report, sys.argv[1:]))
         runner.run(terminusdb_figures.measure(report, sys.argv[1:]))
     report.close()
 

@@ -3,6 +3,7 @@
 A document in a call is a dict, or bytes that are sent as they are: the HTTP door gets them spliced into its JSON.
 """
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +20,12 @@ from ontomesh.kernel.v1 import (
     database_service_pb2,
     diff_service_pb2,
     document_service_pb2,
+    import_service_pb2,
     merge_pb2,
     merge_service_pb2,
     ontology_pb2,
     ontology_service_pb2,
+    query_service_pb2,
     ref_pb2,
 )
 
@@ -31,7 +34,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class HttpCall:
-    """A request to the HTTP door; `query` leaves out what is empty."""
+    """A request to the HTTP door; `query` leaves out what is empty, and says every element of a list."""
 
     verb: str
     path: str
@@ -42,7 +45,12 @@ class HttpCall:
     @property
     def url(self) -> str:
         """The path with its query."""
-        given = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in self.query.items() if value)
+        given = "&".join(
+            f"{name}={quote(str(part), safe='')}"
+            for name, value in self.query.items()
+            if value
+            for part in (value if isinstance(value, list | tuple) else (value,))
+        )
         return f"{self.path}?{given}" if given else self.path
 
 
@@ -188,14 +196,7 @@ def create_commit(database: str, *operations: Json, ontology: Json | None = None
     )
     if ontology is not None:
         body["ontology"] = ontology
-        request.ontology.CopyFrom(
-            ontology_pb2.OntologyChange(
-                schema=spliced(ontology["schema"]) if "schema" in ontology else b"",
-                mode=_MODES[ontology.get("mode", "upsert")],
-                remove=ontology.get("remove", ()),
-                expected_digest=ontology.get("expected_digest", ""),
-            )
-        )
+        request.ontology.CopyFrom(_ontology_change(ontology))
     http = HttpCall("POST", f"{database_path(database)}/commits", {}, spliced(body))
     return Call("CommitService/CreateCommit", request, http)
 
@@ -204,6 +205,39 @@ _MODES = {
     "upsert": ontology_pb2.OntologyChange.MODE_UPSERT,
     "replace": ontology_pb2.OntologyChange.MODE_REPLACE,
 }
+
+
+def check_ontology(database: str, change: Json | None = None, ref: str = "", **rest: Any) -> Call:
+    """A change as the HTTP door has it; `rest` are page_size, page_token and changes_only."""
+    request = ontology_service_pb2.CheckOntologyRequest(
+        database=database, ref=ref, change=_ontology_change(change or {}), **rest
+    )
+    body = spliced({"change": change} if change is not None else {})
+    http = HttpCall("POST", f"{database_path(database)}/ontology:check", {"ref": ref, **rest}, body)
+    return Call("OntologyService/CheckOntology", request, http)
+
+
+def _ontology_change(change: Json) -> ontology_pb2.OntologyChange:
+    return ontology_pb2.OntologyChange(
+        schema=spliced(change["schema"]) if "schema" in change else b"",
+        mode=_MODES[change.get("mode", "upsert")],
+        remove=change.get("remove", ()),
+        expected_digest=change.get("expected_digest", ""),
+        migrations=[_migration(step) for step in change.get("migrations", ())],
+    )
+
+
+def _migration(step: Json) -> ontology_pb2.Migration:
+    made = ontology_pb2.Migration()
+    for kind, members in step.items():
+        target = getattr(made, kind)
+        target.SetInParent()
+        for name, value in members.items():
+            if name == "on_error":
+                target.on_error = ontology_pb2.CastProperty.OnError.Value(f"ON_ERROR_{value.upper()}")
+            else:
+                setattr(target, name, spliced(value) if name in ("value", "default") else value)
+    return made
 
 
 def insert(body: Json | bytes) -> Json:
@@ -310,3 +344,82 @@ def list_conflicts(database: str, ours: str, theirs: str, page_size: int = 0, pa
     )
     query = {"ours": ours, "theirs": theirs, "page_size": page_size, "page_token": page_token}
     return Call("MergeService/ListConflicts", request, HttpCall("GET", f"{database_path(database)}/conflicts", query))
+
+
+def query_documents(database: str, type: str, filter: str = "", **rest: Any) -> Call:
+    return _query("QueryDocuments", "query", database, type=type, filter=filter, **rest)
+
+
+def stream_query(database: str, type: str, filter: str = "", **rest: Any) -> Call:
+    return _query("StreamQuery", "query:stream", database, type=type, filter=filter, **rest)
+
+
+def count_documents(database: str, type: str, filter: str = "", **rest: Any) -> Call:
+    return _query("CountDocuments", "query:count", database, type=type, filter=filter, **rest)
+
+
+def explain_query(database: str, type: str, filter: str = "", **rest: Any) -> Call:
+    return _query("ExplainQuery", "query:explain", database, type=type, filter=filter, **rest)
+
+
+def list_referrers(database: str, id: str, **rest: Any) -> Call:
+    names = {"properties": "property", "types": "type"}
+    return _query("ListReferrers", "documents:referrers", database, names, id=id, **rest)
+
+
+def traverse(
+    database: str, starts: Sequence[str], over: Sequence[str], max_depth: int, incoming: bool = False, **rest: Any
+) -> Call:
+    names = {"start_ids": "id", "properties": "property"}
+    given = {"start_ids": list(starts), "properties": list(over), "max_depth": max_depth, **rest}
+    call = _query("Traverse", "documents:traverse", database, names, **given)
+    assert isinstance(call.request, query_service_pb2.TraverseRequest)
+    assert call.http is not None
+    if not incoming:
+        return call
+    call.request.direction = query_service_pb2.TraverseRequest.DIRECTION_INCOMING
+    http = dataclasses.replace(call.http, query={**call.http.query, "incoming": "true"})
+    return dataclasses.replace(call, http=http)
+
+
+def _query(method: str, path: str, database: str, names: Mapping[str, str] | None = None, **given: Any) -> Call:
+    """A call of `QueryService`; `names` are what the HTTP door calls fields that are lists."""
+    request = getattr(query_service_pb2, f"{method}Request")(database=database, **given)
+    query = {(names or {}).get(name, name): value for name, value in given.items()}
+    return Call(f"QueryService/{method}", request, HttpCall("GET", f"{database_path(database)}/{path}", query))
+
+
+def begin_import(database: str, branch: str = "", request_id: str = "", body: bytes = b"") -> Call:
+    request = import_service_pb2.BeginImportRequest(database=database, branch=branch, request_id=request_id)
+    headers = {"idempotency-key": request_id} if request_id else {}
+    http = HttpCall("POST", f"/v1/databases/{database}/imports", {"branch": branch}, body, headers)
+    return Call("ImportService/BeginImport", request, http)
+
+
+def get_import(database: str, id: str) -> Call:
+    request = import_service_pb2.GetImportRequest(database=database, import_id=id)
+    return Call("ImportService/GetImport", request, HttpCall("GET", f"/v1/databases/{database}/imports/{quote(id)}"))
+
+
+def abort_import(database: str, id: str) -> Call:
+    request = import_service_pb2.AbortImportRequest(database=database, import_id=id)
+    http = HttpCall("DELETE", f"/v1/databases/{database}/imports/{quote(id)}")
+    return Call("ImportService/AbortImport", request, http)
+
+
+def finish_import(database: str, id: str, **rest: Any) -> Call:
+    request = import_service_pb2.FinishImportRequest(database=database, import_id=id, **rest)
+    http = HttpCall("POST", f"/v1/databases/{database}/imports/{quote(id)}:finish", body=json.dumps(rest).encode())
+    return Call("ImportService/FinishImport", request, http)
+
+
+def upload(database: str, id: str, **rest: Any) -> Call:
+    """The first request of an upload alone."""
+    request = import_service_pb2.UploadDocumentsRequest(database=database, import_id=id, **rest)
+    return Call("ImportService/UploadDocuments", request)
+
+
+def export_documents(database: str, type: str = "", ref: str = "", after: str = "") -> Call:
+    request = import_service_pb2.ExportDocumentsRequest(database=database, ref=ref, type=type, after=after)
+    http = HttpCall("GET", f"/v1/databases/{database}/export", {"ref": ref, "type": type, "after": after})
+    return Call("ExportService/ExportDocuments", request, http)

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
+from ontomesh.kernel.v1 import import_service_pb2
 from tests.contract.calls import Call
 from tests.contract.serving import Serving
 
@@ -83,6 +84,16 @@ class Doors:
         except Refused as refused:
             return refused.refusal
         raise AssertionError(f"not refused at the {door} door: {answer[:400]!r}")
+
+    async def upload(self, database: str, import_id: str, data: bytes) -> None:
+        """Upload the whole stream of an import, by gRPC."""
+        first = import_service_pb2.UploadDocumentsRequest(database=database, import_id=import_id)
+        rest = import_service_pb2.UploadDocumentsRequest(data=data, is_last=True)
+        stub = self._channel.stream_stream("/ontomesh.kernel.v1.ImportService/UploadDocuments")
+        requests = iter((first.SerializeToString(), rest.SerializeToString()))
+        call = stub(requests, metadata=(("authorization", f"Bearer {self._token}"),), timeout=CALL_SECONDS)
+        async for _ in call:
+            pass
 
     async def _by_grpc(self, call: Call, headers: Mapping[str, str]) -> bytes:
         stub = self._channel.unary_unary(call.path)

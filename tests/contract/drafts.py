@@ -97,13 +97,13 @@ def _documents(
 ) -> list[Write]:
     def was(id: str) -> Indexed | None:
         found = facts.bodies.get(id)
-        return Indexed(id.partition("/")[0], old.compile().links(found.body)) if found is not None else None
+        return Indexed(id.partition("/")[0], *old.compile().index(found.body)) if found is not None else None
 
     writes = []
     for document in put:
         body = parse_body(encoded(document), limit=MAX_BODY_BYTES)
         made = new.compile().prepare(body, document_id=document["@id"], random_id=str)
-        writes.append(Write(made.id, made.etag, made.body, Indexed(made.cls, made.links), was(made.id)))
+        writes.append(Write(made.id, made.etag, made.body, Indexed(made.cls, made.links, made.values), was(made.id)))
     return writes + [Write(id, "", None, None, was(id)) for id in remove]
 
 

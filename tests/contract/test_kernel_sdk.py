@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
@@ -27,22 +28,29 @@ from ontomesh.sdk import (
     Update,
     connect,
 )
+from ontomesh.sdk.connection import Connection
 from ontomesh.sdk.errors import (
     DocumentNotFound,
     EtagMismatch,
+    ImportInvalid,
+    ImportNotFound,
     InvalidSchema,
     SchemaViolation,
     StaleHead,
     StillReferenced,
     Unavailable,
 )
+from ontomesh.sdk.migrations import RenameProperty
 from ontomesh.sdk.models import DocumentModel, Link, hashed, lexical, ontology_of, random_key, value_hash
+from ontomesh.sdk.resources import ImportProgress
+from ontomesh_data_kernel import embedded
 from tests.contract.serving import OWNER, Serving, serving
 from tests.contract.stores import SERVER
 
 pytestmark = pytest.mark.xdist_group("contract-sdk")
 
 Flavour = Literal["async", "blocking"]
+Place = Literal["served", "embedded"]
 
 
 class Licence(Enum):
@@ -116,7 +124,23 @@ class Client:
 
 @asynccontextmanager
 async def client_of(kernel: Serving, flavour: Flavour) -> AsyncIterator[Client]:
-    connection = connect(kernel.grpc, token=kernel.token(), home=kernel.home)
+    async with opened(connect(kernel.grpc, token=kernel.token(), home=kernel.home), flavour) as client:
+        yield client
+
+
+@asynccontextmanager
+async def client_at(place: Place, folder: Path, flavour: Flavour) -> AsyncIterator[Client]:
+    """A client of a kernel that is served over gRPC, or that lives in this process."""
+    if place == "embedded":
+        async with opened(embedded.open(folder / "kernel.db", principal=OWNER), flavour) as client:
+            yield client
+        return
+    async with serving(folder) as kernel, client_of(kernel, flavour) as client:
+        yield client
+
+
+@asynccontextmanager
+async def opened(connection: Connection, flavour: Flavour) -> AsyncIterator[Client]:
     if flavour == "async":
         async with connection as mesh:
             yield Client(mesh)
@@ -139,9 +163,35 @@ def methods() -> set[str]:
     } | {"mesh.health"}
 
 
+async def import_and_export(ask: Client, folder: Path) -> None:
+    """Documents in and out in bulk: from a file, from an array, from Python; resumed; and given up."""
+    people = [{"@type": "Person", "name": f"p{number}", "age": number} for number in range(300)]
+    told: list[ImportProgress] = []
+    commit = await ask("import_documents", people, message="people", progress=told.append)
+    assert (commit.message, commit.change_count) == ("people", 300)
+    assert (told[-1].documents, told[-1].finishing) == (300, True)
+    begun = await ask("begin_import", request_id="again")
+    assert await ask("begin_import", request_id="again") == begun
+    array = folder / "people.json"
+    laid_out = json.dumps([one | {"age": 7} for one in people], indent=1)
+    await asyncio.to_thread(array.write_text, laid_out, "utf-8")
+    assert (await ask("import_documents", array, resume=begun.id)).change_count == 299
+    assert (await ask("get_import", begun.id)).commit != ""
+    given_up = await ask("begin_import")
+    await ask("abort_import", given_up.id)
+    with pytest.raises(ImportNotFound):
+        await ask("get_import", given_up.id)
+    with pytest.raises(ImportInvalid, match=r"line 2\.age"):
+        await ask("import_documents", [people[0], people[1] | {"age": "old"}])
+    parts = await ask("export_documents", "Person")
+    lines = b"".join(part.data for part in parts).splitlines()
+    assert len([one for one in map(json.loads, lines) if one["name"].startswith("p") and one.get("age") == 7]) == 300
+
+
+@pytest.mark.parametrize("place", ["served", "embedded"])
 @pytest.mark.parametrize("flavour", ["async", "blocking"])
-async def test_every_method_does_what_it_says(tmp_path: Path, flavour: Flavour) -> None:
-    async with serving(tmp_path) as kernel, client_of(kernel, flavour) as ask:
+async def test_every_method_does_what_it_says(tmp_path: Path, flavour: Flavour, place: Place) -> None:
+    async with client_at(place, tmp_path, flavour) as ask:
         assert await ask("mesh.health")
         made = await ask("databases.create", "catalog", description="first")
         assert await ask("databases.get", "catalog") == made
@@ -178,6 +228,21 @@ async def test_every_method_does_what_it_says(tmp_path: Path, flavour: Flavour) 
         assert batch.missing_ids == ("Person/cy",)
         assert [each.id for each in await ask("documents", "Thing", page_size=1)] == ["Person/ada", "Person/bob"]
         assert await ask("documents", "Thing", exact_type=True) == []
+
+        of_ada = {"filter": 'name = "ada"', "order_by": "name"}
+        (found,) = await ask("query", Person, model=Person, **of_ada)
+        assert (found.id, found.name, found.age) == ("Person/ada", "ada", 37)
+        page = await ask("query_page", "Thing", order_by="name", page_size=1, fields="name", expand=())
+        assert [each.data.keys() for each in page.documents] == [{"@id", "@type", "name"}]
+        rest = await ask(
+            "query_page", "Thing", order_by="name", page_size=1, fields="name", page_token=page.next_page_token
+        )
+        assert ([each.id for each in rest.documents], rest.next_page_token) == (["Person/bob"], "")
+        assert [each.id for each in await ask("stream_query", Person, limit=1, **of_ada)] == ["Person/ada"]
+        assert await ask("count", "Thing", filter="age > 1") == 1
+        assert (await ask("explain", "Thing", filter="age > 1")).access
+        assert await ask("referrers", "Person/ada", page_size=1) == []
+        assert await ask("traverse", "Person/ada", over="maintainer", max_depth=3, direction="incoming") == []
 
         side = await ask("create_branch", "side")
         await ask("create_branch", "spare", start="main~1")
@@ -233,6 +298,16 @@ async def test_every_method_does_what_it_says(tmp_path: Path, flavour: Flavour) 
         assert (resolved.commit.id, resolved.branch) == (merge.commit.parents[0], "main")
         *_, last = await ask("verify")
         assert (last.done, last.problems, last.commits) == (True, (), len(log))
+
+        await import_and_export(ask, tmp_path)
+
+        stricter = {"@type": "Class", "@id": "Person", "@inherits": "Thing", "age": "xsd:integer"}
+        stricter["@key"] = {"@type": "Lexical", "@fields": ["name"]}  # type: ignore[assignment]
+        checked_ontology = await ask("check_ontology", [stricter])
+        assert [each.kind for each in checked_ontology.differences if each.property == "age"] == ["strengthened"]
+        renamed = await ask("migrate", RenameProperty("Person", "age", "years"), message="years")
+        assert (await ask("get", "Person/ada")).data["years"]
+        assert renamed.commit.message == "years"
 
         await ask("databases.delete", "catalog")
         assert await ask("databases.list") == []

@@ -40,6 +40,7 @@ STATUS = {
 NOT_PRODUCED = {
     "INTERNAL": "what the kernel has no answer for; the chassis' tests raise it",
     "UNSUPPORTED_BY_STORE": "the SQLite store can do all that the contract asks",
+    "QUERY_TOO_COSTLY": "needs hundreds of thousands of documents",
     "AMBIGUOUS_REF": "two commits whose first eight digits agree take tens of thousands of commits",
     "STORE_UNAVAILABLE": "needs a store that is locked or gone",
     "STORE_FULL": "needs a full disk",

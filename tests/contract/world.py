@@ -8,6 +8,7 @@ from typing import Any
 
 import jwt
 
+from ontomesh.kernel.v1 import import_service_pb2
 from ontomesh_chassis.keys import generate_signing_key, mint
 from tests.contract import calls
 from tests.contract.calls import Call, insert, update
@@ -51,6 +52,7 @@ class World:
     ontology_digest: str = ""
     tokens: dict[str, str] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
+    imports: dict[str, str] = field(default_factory=dict)
 
     @property
     def stale(self) -> str:
@@ -84,7 +86,32 @@ async def build(kernel: Serving, doors: Doors) -> World:
         world.heads[found["name"]] = found["head"]
     world.ontology_digest = (await doors.read(calls.get_ontology(DB)))["digest"]
     world.pages = await _pages(doors)
+    world.imports = await _imports(doors)
+    await commit(update("Person/ada", {"age": 50}), branch="feature/x")
     return world
+
+
+async def _imports(doors: Doors) -> dict[str, str]:
+    """Imports to `feature/x` that cannot be finished, or not so, once Person/ada was changed there."""
+    streams = {
+        "empty": b"",
+        "faulty": _lines(person("x"), person("y", age="old")),
+        "conflicting": _lines(person("ada", age=7)),
+        "dangling": _lines(person("x", friend="Person/nobody")),
+        "known": _lines(person("bob", friend="Person/ada")),
+        "good": _lines(person("x")),
+    }
+    ids = {}
+    for name, stream in streams.items():
+        answer = import_service_pb2.BeginImportResponse
+        begun = await doors.ask(calls.begin_import(DB, "feature/x", f"import-{name}"), answer)
+        ids[name] = begun.state.id
+        await doors.upload(DB, begun.state.id, stream)
+    return ids
+
+
+def _lines(*documents: calls.Json) -> bytes:
+    return b"".join(json.dumps(document).encode() + b"\n" for document in documents)
 
 
 async def _pages(doors: Doors) -> dict[str, str]:
@@ -95,6 +122,7 @@ async def _pages(doors: Doors) -> dict[str, str]:
         "documents of theirs": calls.list_documents(DB, "theirs", page_size=1),
         "commits": calls.list_commits(DB, "main", page_size=1),
         "diff": calls.diff(DB, "main~", "main", page_size=1),
+        "query": calls.query_documents(DB, "Person", ref="main", page_size=1),
     }
     return {name: (await doors.read(call))["next_page_token"] for name, call in first.items()}
 

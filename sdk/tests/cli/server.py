@@ -10,6 +10,7 @@ from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from sdk.tests.cli.comparing import DiffServicer, MergeServicer, RefServicer
+from sdk.tests.cli.finding import QueryServicer
 from sdk.tests.cli.memory import Refusal
 from sdk.tests.cli.servicers import (
     TRACE,
@@ -28,6 +29,7 @@ from ontomesh.kernel.v1.diff_service_pb2_grpc import add_DiffServiceServicer_to_
 from ontomesh.kernel.v1.document_service_pb2_grpc import add_DocumentServiceServicer_to_server
 from ontomesh.kernel.v1.merge_service_pb2_grpc import add_MergeServiceServicer_to_server
 from ontomesh.kernel.v1.ontology_service_pb2_grpc import add_OntologyServiceServicer_to_server
+from ontomesh.kernel.v1.query_service_pb2_grpc import add_QueryServiceServicer_to_server
 from ontomesh.kernel.v1.ref_pb2_grpc import add_RefServiceServicer_to_server
 
 CODES = {
@@ -117,6 +119,7 @@ def serving(store: Store) -> Iterator[str]:
         add_CommitServiceServicer_to_server(CommitServicer(store), server)
         add_DiffServiceServicer_to_server(DiffServicer(store), server)
         add_MergeServiceServicer_to_server(MergeServicer(store), server)
+        add_QueryServiceServicer_to_server(QueryServicer(store), server)
         add_RefServiceServicer_to_server(RefServicer(store), server)
         health: Handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context: SERVING)
         server.add_generic_rpc_handlers(

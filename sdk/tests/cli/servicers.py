@@ -231,6 +231,32 @@ class OntologyServicer(OntologyServiceServicer):
         found = ontologies.Ontology(schema=schema, digest=etag(schema))
         return ontology_calls.GetOntologyResponse(ontology=found, commit=commit.id)
 
+    def CheckOntology(
+        self, request: ontology_calls.CheckOntologyRequest, context: Context
+    ) -> ontology_calls.CheckOntologyResponse:
+        """Two pages of a violation each, of the documents that are called `odd...`."""
+        self.store.requests.append(request)
+        commit, _branch = self.store[request.database].resolve(request.ref)
+        odd = [key for key in commit.documents if "/odd" in key and not request.changes_only]
+        found, token = page(odd, 1, request.page_token)
+        kinds = ontology_calls.OntologyDifference
+        return ontology_calls.CheckOntologyResponse(
+            differences=[
+                kinds(kind=kinds.KIND_ADDED, element="Note", description="a new class"),
+                kinds(kind=kinds.KIND_STRENGTHENED, element="Package", property="version", description="is required"),
+                kinds(kind=kinds.KIND_REMOVED, element="Package", property="size", description="was xsd:integer"),
+            ],
+            violations=[
+                ontology_calls.OntologyViolation(id=key, field="version", description="is required") for key in found
+            ],
+            next_page_token=token,
+            examined=len(commit.documents),
+            changed=1,
+            violating=len(odd),
+            classes=["Package"],
+            commit=commit.id,
+        )
+
 
 class CommitServicer(CommitServiceServicer):
     def __init__(self, store: Store) -> None:

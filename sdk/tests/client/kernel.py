@@ -21,6 +21,7 @@ from ontomesh.kernel.v1 import (
     document_service_pb2_grpc,
     merge_service_pb2_grpc,
     ontology_service_pb2_grpc,
+    query_service_pb2_grpc,
     ref_pb2_grpc,
 )
 
@@ -32,8 +33,10 @@ ADD: tuple[Callable[[Any, grpc.Server], None], ...] = (
     document_service_pb2_grpc.add_DocumentServiceServicer_to_server,
     merge_service_pb2_grpc.add_MergeServiceServicer_to_server,
     ontology_service_pb2_grpc.add_OntologyServiceServicer_to_server,
+    query_service_pb2_grpc.add_QueryServiceServicer_to_server,
     ref_pb2_grpc.add_RefServiceServicer_to_server,
 )
+STREAMS = frozenset(("VerifyHistory", "StreamQuery", "Traverse"))
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class Kernel:
     def __getattr__(self, method: str) -> Any:
         if not method[0].isupper():
             raise AttributeError(method)
-        return self._stream if method == "VerifyHistory" else lambda *call: self._unary(method, *call)
+        answer = self._stream if method in STREAMS else self._unary
+        return lambda *call: answer(method, *call)
 
     def _unary(self, method: str, request: Any, context: grpc.ServicerContext) -> Any:
         self._record(method, request, context)
@@ -89,9 +93,12 @@ class Kernel:
         except Refused as refused:
             _abort(context, refused)
 
-    def _stream(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        self._record("VerifyHistory", request, context)
-        yield from self.answers["VerifyHistory"](request, context)
+    def _stream(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        self._record(method, request, context)
+        try:
+            yield from self.answers[method](request, context)
+        except Refused as refused:
+            _abort(context, refused)
 
     def _record(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}

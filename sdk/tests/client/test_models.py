@@ -183,7 +183,6 @@ def test_several_parents_and_mixins_are_told_apart() -> None:
         object,
         str | int,
         list[str] | None,
-        list[list[str]],
         tuple[int, str],
         set[str | None],
         complex,

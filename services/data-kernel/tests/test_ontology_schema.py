@@ -41,13 +41,32 @@ def a_class(**properties: Any) -> dict[str, Any]:
     return {"@type": "Class", "@id": "A", **keywords}
 
 
+BAD_FAMILIES: list[tuple[dict[str, Any], str, str]] = [
+    ({"@type": "Array", "@dimensions": 0}, "@dimensions", "is an integer of 1 to 8"),
+    ({"@type": "Array", "@dimensions": 9}, "@dimensions", "is an integer of 1 to 8"),
+    ({"@type": "Array", "@dimensions": True}, "@dimensions", "is an integer of 1 to 8"),
+    ({"@type": "List", "@dimensions": 1}, "@dimensions", "not part of List"),
+    ({"@type": "Optional", "@cardinality": 1}, "@cardinality", "not part of Optional"),
+    ({"@type": "Cardinality"}, "@cardinality", "is required with Cardinality"),
+    ({"@type": "Set", "@cardinality": 0}, "@cardinality", "is an integer of 1 to"),
+    ({"@type": "Set", "@cardinality": "1"}, "@cardinality", "is an integer of 1 to"),
+    ({"@type": "Set", "@min_cardinality": -1}, "@min_cardinality", "is an integer of 0 to"),
+    ({"@type": "Set", "@min_cardinality": 3, "@max_cardinality": 2}, "@max_cardinality", "2 is less than"),
+    ({"@type": "Set", "@cardinality": 3, "@max_cardinality": 3}, "@max_cardinality", "does not go with"),
+]
 BAD_SCHEMAS: list[tuple[list[Any], str, str]] = [
     ([1], "schema[0]", "an integer where an object"),
-    ([{}], "schema[0].@type", "one of Class, Enum and @context"),
+    ([{}], "schema[0].@type", "one of Class, TaggedUnion, Enum and @context"),
     ([{"@type": "class", "@id": "A"}], "schema[0].@type", "one of Class"),
     ([{"@type": ["Class"], "@id": "A"}], "schema[0].@type", "one of Class"),
-    ([{"@type": "TaggedUnion", "@id": "A"}], "schema[0].@type", "TaggedUnion is not supported"),
-    ([{"@type": "Foreign", "@id": "A"}], "schema[0].@type", "Foreign is not supported"),
+    ([{"@type": "TaggedUnion", "@id": "A"}], "schema[0]", "has one alternative or more"),
+    ([{"@type": "TaggedUnion", "@id": "A", "a": 1}], "schema[0].a", "an integer where a type"),
+    (
+        [{"@type": "TaggedUnion", "@id": "A", "a": "xsd:string", "@oneOf": {}}],
+        "schema[0].@oneOf",
+        "does not go with TaggedUnion",
+    ),
+    ([{"@type": "Foreign", "@id": "A"}], "schema[0].@type", "Foreign is not supported: a link's target"),
     ([{"@type": "Class"}], "schema[0].@id", "is required"),
     ([{"@type": "Class", "@id": 1}], "schema[0].@id", "an integer where a name"),
     ([{"@type": "Class", "@id": "a/b"}], "schema[0].@id", "is no name"),
@@ -68,9 +87,30 @@ BAD_SCHEMAS: list[tuple[list[Any], str, str]] = [
     ([a_class(_inherits="A")], "schema[0].@inherits", "A -> A"),
     ([a_class(_inherits="B"), {"@type": "Class", "@id": "B", "@inherits": "A"}], "schema[0].@inherits", "A -> B -> A"),
     ([a_class(_abstract=True)], "schema[0].@abstract", "is [] or absent"),
-    ([a_class(_subdocument=[])], "schema[0].@subdocument", "@subdocument is not supported"),
-    ([a_class(_unfoldable=[])], "schema[0].@unfoldable", "@unfoldable is not supported"),
-    ([a_class(_oneOf={"a": "xsd:string"})], "schema[0].@oneOf", "@oneOf is not supported"),
+    ([a_class(_subdocument=True)], "schema[0].@subdocument", "is [] or absent"),
+    ([a_class(_unfoldable={})], "schema[0].@unfoldable", "is [] or absent"),
+    ([a_class(_oneOf={})], "schema[0].@oneOf", "is an object of one or more alternatives"),
+    ([a_class(_oneOf=[{"a": "xsd:string"}, 1])], "schema[0].@oneOf[1]", "is an object of one or more alternatives"),
+    ([a_class(_oneOf={"a": {"@type": "List", "@class": "A"}})], "schema[0].@oneOf.a", "it is no alternative"),
+    (
+        [a_class(_oneOf={"a": {"@type": "Set", "@class": "A", "@min_cardinality": 1}})],
+        "schema[0].@oneOf.a",
+        "an alternative has no minimum",
+    ),
+    ([a_class(a="xsd:string", _oneOf={"a": "xsd:string"})], "schema[0].@oneOf.a", "a property of the class already"),
+    (
+        [a_class(_oneOf=[{"a": "xsd:string"}, {"a": "xsd:string"}])],
+        "schema[0].@oneOf[1].a",
+        "an alternative already",
+    ),
+    ([a_class(_oneOf={"a": "xsd:strin"})], "schema[0].@oneOf.a", "did you mean xsd:string?"),
+    ([a_class(_oneOf={"a": "Missing"})], "schema[0].a", "no class or enum 'Missing'"),
+    ([a_class(_subdocument=[]), {"@type": "Class", "@id": "B", "@inherits": "A"}], "schema[1].@subdocument", "one too"),
+    (
+        [a_class(), {"@type": "Class", "@id": "B", "@inherits": "A", "@subdocument": []}],
+        "schema[1].@inherits",
+        "A has documents of its own",
+    ),
     ([a_class(_keys={})], "schema[0].@keys", "did you mean @key?"),
     ([a_class(_key="Random")], "schema[0].@key", "a string where an object"),
     ([a_class(_key={"@type": "Lex"})], "schema[0].@key.@type", "is one of Random, Lexical, Hash, ValueHash"),
@@ -95,31 +135,42 @@ BAD_SCHEMAS: list[tuple[list[Any], str, str]] = [
         "a key's property is required",
     ),
     ([a_class(_metadata=[])], "schema[0].@metadata", "an array where an object"),
-    ([a_class(_documentation=1)], "schema[0].@documentation", "is a string, an object"),
+    *(
+        ([a_class(_documentation=sent)], f"schema[0].@documentation{at}", said)
+        for sent, at, said in [
+            (1, "", "is a string, an object"),
+            (["x"], "[0]", "a string where an object"),
+            ({"@coment": "x"}, ".@coment", "did you mean @comment?"),
+            ({"@values": {}}, ".@values", "is not part of documentation"),
+            ({"@comment": 1}, ".@comment", "an integer where a string"),
+            ({"@properties": "x"}, ".@properties", "a string where an object"),
+            ({"@properties": {"a": 1}}, ".@properties.a", "an integer where a string or an object"),
+            ({"@properties": {"a": {"@comment": 1}}}, ".@properties.a.@comment", "is @comment or @label"),
+            ({"@language": "e n"}, ".@language", "a language tag"),
+            ([{"@comment": "x"}], "[0].@language", "is required in documentation of several"),
+            ([{"@language": "en"}, {"@language": "en"}], "[1].@language", "documented twice"),
+        ]
+    ),
     ([a_class(a="xsd:strin")], "schema[0].a", "did you mean xsd:string?"),
     ([a_class(a="xdd:coordinate")], "schema[0].a", "there is no type 'xdd:coordinate'"),
-    ([a_class(a="sys:JSON")], "schema[0].a", "sys:JSON is not supported"),
+    ([a_class(a="sys:JSONDocument")], "schema[0].a", "sys:JSONDocument is not supported: a document's id begins"),
+    ([a_class(a="sys:JSN")], "schema[0].a", "did you mean sys:JSON?"),
     ([a_class(author="Persn"), NAMED, PERSON, MOOD], "schema[0].author", "did you mean Person?"),
     ([a_class(a={"@type": "Set", "@class": "Missing"})], "schema[0].a", "no class or enum 'Missing'"),
     ([a_class(a=1)], "schema[0].a", "an integer where a type"),
     ([a_class(a={"@class": "xsd:string"})], "schema[0].a.@type", "is one of Optional, List, Set"),
-    ([a_class(a={"@type": "Array", "@class": "xsd:string"})], "schema[0].a.@type", "Array is not supported"),
-    (
-        [a_class(a={"@type": "Cardinality", "@class": "xsd:string"})],
-        "schema[0].a.@type",
-        "Cardinality is not supported",
-    ),
-    (
-        [a_class(a={"@type": "Set", "@class": "xsd:string", "@min_cardinality": 1})],
-        "schema[0].a.@min_cardinality",
-        "@min_cardinality is not supported",
+    ([a_class(a={"@type": "Table", "@class": "xsd:string"})], "schema[0].a.@type", "Table is not supported: declare"),
+    ([a_class(a={"@type": "OneOf", "@class": "xsd:string"})], "schema[0].a.@type", "in the class's @oneOf"),
+    *(
+        ([a_class(a={"@class": "xsd:string", **family})], f"schema[0].a.{key}", said)
+        for family, key, said in BAD_FAMILIES
     ),
     ([a_class(a={"@type": "Set", "@class": "xsd:string", "x": 1})], "schema[0].a.x", "not part of Set"),
     ([a_class(a={"@type": "Set"})], "schema[0].a.@class", "is required"),
     (
         [a_class(a={"@type": "Set", "@class": {"@class": "A", "@subdocument": []}})],
         "schema[0].a.@class",
-        "is not supported",
+        "a type within a type is not supported",
     ),
     ([{**a_class(), "a b": "xsd:string"}], "schema[0].a b", "is no name"),
     ([NAMED, a_class(_inherits="Named", name="xsd:integer")], "schema[1].name", "of the parent Named"),
@@ -158,6 +209,45 @@ def test_every_fault_of_a_schema_is_told() -> None:
         parse_schema([a_class(a="xsd:x", _abstract=1), {"@type": "Enum", "@id": "E"}])
     fields = {violation.field for violation in caught.value.violations}
     assert fields == {"schema[0].a", "schema[0].@abstract", "schema[1].@value"}
+
+
+def test_every_part_of_the_language_is_printed_as_it_was_declared() -> None:
+    languages = [
+        {"@language": "en", "@comment": "Where.", "@label": "Place", "@properties": {"city": {"@label": "City"}}},
+        {"@language": "ka", "@comment": "სად.", "@properties": {"city": "ქალაქი"}},
+    ]
+    schema: list[Any] = [
+        {**CONTEXT, "@documentation": {"@title": "All", "@authors": ["a"], "@description": "b"}},
+        {**MOOD, "@documentation": [{"@language": "en-GB", "@values": {"good": "Well.", "bad": {"@label": "Bad"}}}]},
+        {"@type": "Class", "@id": "Place", "@subdocument": [], "@documentation": languages, "city": "xsd:string"},
+        {"@type": "TaggedUnion", "@id": "Shape", "@subdocument": [], "circle": "xsd:double", "none": "sys:Unit"},
+        {
+            "@type": "Class",
+            "@id": "Thing",
+            "@unfoldable": [],
+            "@key": {"@type": "Random"},
+            "@oneOf": [{"a": "xsd:string", "b": {"@type": "Set", "@class": "Place"}}, {"c": "Thing", "d": "Shape"}],
+            "any": "sys:JSON",
+            "grid": {"@type": "Array", "@class": "xsd:decimal", "@dimensions": 2},
+            "row": {"@type": "Array", "@class": "Place"},
+            "few": {"@type": "Set", "@class": "Mood", "@max_cardinality": 2},
+            "many": {"@type": "Set", "@class": "Mood", "@min_cardinality": 2, "@max_cardinality": 9},
+            "three": {"@type": "Set", "@class": "Mood", "@cardinality": 3},
+        },
+    ]
+    ontology = parse_schema(schema)
+    assert json.loads(ontology.to_json()) == [schema[0], schema[1], *schema[2:]]
+    assert Ontology.from_documents(ontology.element_bodies()) == ontology
+    one = parse_schema([a_class(a={"@type": "Cardinality", "@class": "A", "@cardinality": 3})])
+    assert one == parse_schema(
+        [a_class(a={"@type": "Set", "@class": "A", "@min_cardinality": 3, "@max_cardinality": 3})]
+    )
+    assert parse_schema([a_class(_oneOf=[{"a": "xsd:string"}])]) == parse_schema([a_class(_oneOf={"a": "xsd:string"})])
+
+
+def test_an_ontology_with_documentation_of_another_time_stays_readable() -> None:
+    body = json.dumps(a_class(_documentation={"about": 1})).encode()
+    assert Ontology.from_documents({"@schema/A": body}).classes["A"].notes.documentation == {"about": 1}
 
 
 def test_inheritance_flattens_and_orders_nothing() -> None:

@@ -12,6 +12,8 @@ from ontomesh_data_kernel.domain.properties import (
     Choice,
     Conflicted,
     Merged,
+    MergeRules,
+    Merging,
     PropertyConflict,
     join,
     merge_document,
@@ -23,8 +25,13 @@ from ontomesh_data_kernel.errors import MalformedBody
 SETS = ("tags", "more")
 
 
-def is_set(name: str) -> bool:
-    return name in SETS
+def how(cls: str, name: str) -> Merging:
+    if name == "sub":
+        return Merging.PROPERTIES
+    return Merging.SET if name in SETS else Merging.WHOLE
+
+
+RULES = MergeRules(how, lambda cls: (frozenset(("one", "other", "third")),) if cls == "Choice" else ())
 
 
 def leave(property: str | None, conflict: PropertyConflict) -> Choice | None:
@@ -46,16 +53,20 @@ def document(**properties: Any) -> bytes:
 
 
 def merge(bases: Sequence[bytes | None], ours: bytes | None, theirs: bytes | None, choose: Any = leave) -> Any:
-    outcome = merge_document(bases, ours, theirs, is_set, choose)
+    outcome = merge_document(bases, ours, theirs, "A", RULES, choose)
     if isinstance(outcome, Merged):
         return None if outcome.body is None else encode_exactly(outcome.body)
     return outcome.conflicts
 
 
 values = st.none() | st.integers(0, 2) | st.booleans() | st.sampled_from(["a", "b"])
+subdocuments = st.fixed_dictionaries(
+    {"@type": st.sampled_from(["Sub", "Choice"])},
+    optional={"x": st.integers(0, 2), "tags": st.sampled_from([[1], [1, 2], [2, 3]]), "one": st.integers(0, 1)},
+)
 bodies = st.builds(
     lambda pairs, tags: document(**{name: value for name, value in pairs.items() if value is not None}, tags=tags),
-    st.fixed_dictionaries({"x": values, "y": values, "z": values}),
+    st.fixed_dictionaries({"x": values, "y": values, "z": values, "sub": values | subdocuments}),
     st.lists(st.integers(0, 4)),
 )
 states = st.none() | bodies
@@ -114,6 +125,43 @@ def test_changes_of_different_properties_both_count() -> None:
     assert merge([base], document(x=2, y=1, z=1), document(x=1, y=1)) == document(x=2, y=1)
 
 
+def test_a_subdocument_merges_by_its_own_properties() -> None:
+    def sub(**properties: Any) -> bytes:
+        return document(x=1, sub={"@type": "Sub", **properties})
+
+    base = sub(street="a", city="b", tags=[1])
+    assert merge([base], sub(street="c", city="b", tags=[1, 2]), sub(street="a", tags=[3])) == sub(
+        street="c", tags=[2, 3]
+    )
+    conflicts = merge([base], sub(street="c", city="b"), sub(street="d", city="e"))
+    assert [(one.property, one.base, one.ours, one.theirs) for one in conflicts] == [
+        ("sub.street", b'"a"', b'"c"', b'"d"')
+    ]
+    settled = merge([base], sub(street="c"), sub(street="d", city="e"), take(MergeSide.THEIRS))
+    assert settled == sub(street="d", city="e")
+
+
+def test_subdocuments_of_two_classes_are_in_conflict_as_a_whole() -> None:
+    base = document(sub={"@type": "Sub", "x": 1})
+    conflicts = merge([base], document(sub={"@type": "Choice", "x": 1}), document(sub={"@type": "Sub", "x": 2}))
+    assert [one.property for one in conflicts] == ["sub"]
+    conflicts = merge([document()], document(sub={"@type": "Sub", "x": 1}), document(sub={"@type": "Sub", "y": 2}))
+    assert [one.property for one in conflicts] == ["sub"]
+
+
+def test_sides_that_choose_different_alternatives_are_in_conflict() -> None:
+    def choice(**chosen: int) -> bytes:
+        return document(sub={"@type": "Choice", **chosen})
+
+    base = choice(one=1)
+    conflicts = merge([base], choice(other=1), choice(third=1))
+    assert [one.property for one in conflicts] == ["sub.other", "sub.third"]
+    assert merge([base], choice(other=1), choice(third=1), take(MergeSide.OURS)) == choice(other=1)
+    assert merge([base], choice(other=1), base) == choice(other=1)
+    assert [one.property for one in merge([base], choice(one=2), choice(one=3))] == ["sub.one"]
+    assert [one.property for one in merge([base], choice(one=2), choice(other=1))] == ["sub.one", "sub.other"]
+
+
 def test_sets_merge_as_sets() -> None:
     base = document(tags=[1, 2, 3], more=[1])
     ours = document(tags=[2, 3, 4])
@@ -145,7 +193,7 @@ def test_numbers_keep_their_digits() -> None:
     exact = b'{"big":123456789012345678901234567890,"d":0.1000000000000000055511151231257827,"f":1e+22,"x":1}'
     assert split(exact)["f"] == b"1e+22"
     assert join(split(exact)) == exact
-    merged = merge_document([exact], exact.replace(b"1}", b"2}"), exact, is_set, leave)
+    merged = merge_document([exact], exact.replace(b"1}", b"2}"), exact, "A", RULES, leave)
     assert isinstance(merged, Merged)
     assert merged.body == parse_body(exact.replace(b"1}", b"2}"), limit=1_000)
 
@@ -186,11 +234,11 @@ def test_each_conflict_is_settled_by_its_own_choice() -> None:
         return choices.get(property)
 
     base, ours, theirs = document(x=1, y=1, z=1), document(x=2, y=2, z=2), document(x=3, y=3, z=3)
-    outcome = merge_document([base], ours, theirs, is_set, choose)
+    outcome = merge_document([base], ours, theirs, "A", RULES, choose)
     assert isinstance(outcome, Conflicted)
     assert [conflict.property for conflict in outcome.conflicts] == ["z"]
     assert asked == ["x", "y", "z"]
-    settled = merge_document([base], ours, document(x=3, y=3, z=1), is_set, choose)
+    settled = merge_document([base], ours, document(x=3, y=3, z=1), "A", RULES, choose)
     assert isinstance(settled, Merged)
     assert settled.body is not None
     assert encode_exactly(settled.body) == document(x=3, y={"a": 1, "b": 1}, z=2).replace(b'"a":1', b'"a":1.5')
@@ -227,7 +275,7 @@ def test_a_thousand_conflicts_take_at_most_a_tenth_of_a_second() -> None:
     def measure() -> float:
         start = time.process_time()
         for _ in range(1_000):
-            assert isinstance(merge_document([base], ours, theirs, is_set, leave), Conflicted)
+            assert isinstance(merge_document([base], ours, theirs, "A", RULES, leave), Conflicted)
         return time.process_time() - start
 
     assert min(measure() for _ in range(5)) < 0.1

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tests.contract import calls
 from tests.contract.calls import delete, insert, update
 from tests.contract.refusals.row import BODY, Row, commit_of
-from tests.contract.world import person
+from tests.contract.world import NOTE, flawed, person
 
 
 def documents() -> Iterator[Row]:
@@ -61,6 +61,7 @@ def documents() -> Iterator[Row]:
     yield refused("a document where a link is due", "SCHEMA_VIOLATION", person("x", friend=person("y")), "friend")
     yield refused("two faults", "SCHEMA_VIOLATION", person("x", age="1", mood=1), "age", "mood")
     yield refused("a dangling link", "DANGLING_LINK", person("x", friend="Person/none"), "friend")
+    yield from _nested()
     yield Row(
         "update to a wrong type",
         "SCHEMA_VIOLATION",
@@ -115,4 +116,53 @@ def documents() -> Iterator[Row]:
         "SCHEMA_VIOLATION",
         commit_of(update("Person/ada", {"agee": 1}, mask=["agee"])),
         ("operations[0].update.patch.agee",),
+    )
+
+
+PLACE = {"@type": "Class", "@id": "Place", "@subdocument": [], "city": "xsd:string"}
+VISIT = {
+    "@type": "Class",
+    "@id": "Visit",
+    "@metadata": {"ontomesh": {"unique": ["code"]}},
+    "@oneOf": {"day": "xsd:date", "year": "xsd:gYear"},
+    "at": "Place",
+    "stops": {"@type": "Set", "@class": "Place", "@max_cardinality": 2},
+    "grid": {"@type": "Array", "@class": "xsd:integer", "@dimensions": 2},
+    "code": {"@type": "Optional", "@class": "xsd:string"},
+}
+
+
+def _nested() -> Iterator[Row]:
+    """Documents of classes that their commit declares."""
+
+    def visit(**changed: object) -> calls.Json:
+        body = {"@type": "Visit", "at": {"city": "Bath"}, "day": "2026-11-20", **changed}
+        return {name: value for name, value in body.items() if value is not None}
+
+    def refused(name: str, reason: str, at: str, *bodies: calls.Json) -> Row:
+        inserts = [insert(body) for body in bodies]
+        return Row(f"document: {name}", reason, commit_of(*inserts, ontology={"schema": [PLACE, VISIT]}), (at,))
+
+    misfit = "SCHEMA_VIOLATION"
+    yield refused("a subdocument by itself", "UNKNOWN_CLASS", f"{BODY}.@type", {"@type": "Place", "city": "Bath"})
+    yield refused("a subdocument that is a string", misfit, f"{BODY}.at", visit(at="Bath"))
+    yield refused("a property of a subdocument missing", misfit, f"{BODY}.at.city", visit(at={}))
+    yield refused("a subdocument of another class", misfit, f"{BODY}.at.@type", visit(at={"@type": "Note", "city": ""}))
+    yield refused(
+        "an unknown property of a subdocument", misfit, f"{BODY}.stops[0].x", visit(stops=[{"city": "", "x": 1}])
+    )
+    yield refused("no alternative", misfit, f"{BODY}.day", visit(day=None))
+    yield refused("two alternatives", misfit, f"{BODY}.year", visit(year="2026"))
+    yield refused("more values than a set may have", misfit, f"{BODY}.stops", visit(stops=[{"city": c} for c in "abc"]))
+    yield refused("an array of too few dimensions", misfit, f"{BODY}.grid[0]", visit(grid=[1]))
+    yield refused("an array with a gap", misfit, f"{BODY}.grid[0][1]", visit(grid=[[1, None]]))
+    second = "operations[1].insert.body.code"
+    yield refused("a value twice that is unique", "UNIQUE_VIOLATION", second, visit(code="a"), visit(code="a"))
+    unique = flawed(NOTE, _metadata={"ontomesh": {"unique": ["text"]}})
+    yield Row(
+        "document: a value that another document has",
+        "UNIQUE_VIOLATION",
+        commit_of(insert({"@type": "Note", "@id": "Note/x", "text": "hello"}), ontology={"schema": [unique]}),
+        (f"{BODY}.text",),
+        metadata=lambda w: {"id": "Note/x", "property": "text", "holder": "Note/one"},
     )

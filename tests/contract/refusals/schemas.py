@@ -1,6 +1,6 @@
 """Changes of the ontology."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tests.contract.calls import (
     create_commit,
@@ -18,7 +18,7 @@ def schemas() -> Iterator[Row]:
     yield refused("a string", "Person", "")
     yield refused("no @type", {"@id": "A"}, ".@type")
     yield refused("unknown @type", {"@type": "Klass", "@id": "A"}, ".@type")
-    yield refused("a tagged union", {"@type": "TaggedUnion", "@id": "A"}, ".@type")
+    yield refused("a foreign class", {"@type": "Foreign", "@id": "A"}, ".@type")
     yield refused("no name", {"@type": "Class"}, ".@id")
     yield refused("malformed name", {"@type": "Class", "@id": "a b"}, ".@id")
     yield refused("unknown scalar", {"@type": "Class", "@id": "A", "p": "xsd:strin"}, ".p")
@@ -41,7 +41,8 @@ def schemas() -> Iterator[Row]:
     yield refused("unknown key", {"@type": "Class", "@id": "A", "@key": {"@type": "Serial"}}, ".@key.@type")
     yield refused("empty enum", {"@type": "Enum", "@id": "A", "@value": []}, ".@value")
     yield refused("enum with a value twice", {"@type": "Enum", "@id": "A", "@value": ["a", "a"]}, ".@value[1]")
-    yield refused("a subdocument", {"@type": "Class", "@id": "A", "@subdocument": []}, ".@subdocument")
+    yield from _declarations(refused)
+    yield from _paths(refused)
     yield refused("two faults", {"@type": "Class", "@id": "A", "p": 1, "q": "xsd:no"}, ".p", ".q")
     yield Row("schema: a class twice", "INVALID_SCHEMA", schema_of(NOTE, NOTE), ("ontology.schema[1].@id",))
     yield Row("schema: removes what is unknown", "INVALID_SCHEMA", schema_of(remove=["Persn"]), ("ontology.remove[0]",))
@@ -98,3 +99,60 @@ def schemas() -> Iterator[Row]:
         ("Person/bob.age", "Person/cy.age"),
         metadata=lambda w: {"violations": "2"},
     )
+
+
+def _declarations(refused: Callable[..., Row]) -> Iterator[Row]:
+    """Subdocuments, alternatives, cardinalities, Arrays, JSON and documentation."""
+    a_class = {"@type": "Class", "@id": "A"}
+    yield refused("a union of nothing", {"@type": "TaggedUnion", "@id": "A"}, "")
+    yield refused("a union with oneOf", {"@type": "TaggedUnion", "@id": "A", "p": "Mood", "@oneOf": {}}, ".@oneOf")
+    yield refused("a flag that is no []", a_class | {"@subdocument": True}, ".@subdocument")
+    yield refused("a subdocument of a class", a_class | {"@subdocument": [], "@inherits": "Note"}, ".@inherits")
+    yield Row(
+        "schema: a class of a subdocument",
+        "INVALID_SCHEMA",
+        schema_of(a_class | {"@subdocument": []}, {"@type": "Class", "@id": "B", "@inherits": "A"}),
+        ("ontology.schema[1].@subdocument",),
+    )
+    yield refused("no alternative", a_class | {"@oneOf": {}}, ".@oneOf")
+    yield refused("an alternative twice", a_class | {"@oneOf": [{"p": "Mood"}, {"p": "Mood"}]}, ".@oneOf[1].p")
+    alternative = {"@type": "List", "@class": "Mood"}
+    yield refused("a list as alternative", a_class | {"@oneOf": {"p": alternative}}, ".@oneOf.p")
+    families: list[tuple[str, dict[str, object], str]] = [
+        ("no dimensions", {"@type": "Array", "@dimensions": 0}, "@dimensions"),
+        ("too many dimensions", {"@type": "Array", "@dimensions": 9}, "@dimensions"),
+        ("a list with dimensions", {"@type": "List", "@dimensions": 1}, "@dimensions"),
+        ("a cardinality without number", {"@type": "Cardinality"}, "@cardinality"),
+        ("a cardinality that is a string", {"@type": "Set", "@cardinality": "1"}, "@cardinality"),
+        ("a set without values", {"@type": "Set", "@max_cardinality": 0}, "@max_cardinality"),
+        (
+            "fewer at most than at least",
+            {"@type": "Set", "@min_cardinality": 2, "@max_cardinality": 1},
+            "@max_cardinality",
+        ),
+        ("a table", {"@type": "Table"}, "@type"),
+    ]
+    for name, family, at in families:
+        yield refused(name, a_class | {"p": {"@class": "xsd:string", **family}}, f".p.{at}")
+    yield refused("a class-less document", a_class | {"p": "sys:JSONDocument"}, ".p")
+    yield refused("documentation in no language", a_class | {"@documentation": [{}]}, ".@documentation[0].@language")
+    yield refused("unknown documentation", a_class | {"@documentation": {"@coment": ""}}, ".@documentation.@coment")
+
+
+def _paths(refused: Callable[..., Row]) -> Iterator[Row]:
+    """Indexed and unique paths, and links that may dangle."""
+    for name, own, at in [
+        ("unknown setting", {"indexd": []}, ".indexd"),
+        ("paths that are a string", {"indexed": "text"}, ".indexed"),
+        ("a path that is a number", {"indexed": [1]}, ".indexed[0]"),
+        ("a path twice", {"unique": ["text", "text"]}, ".unique[1]"),
+        ("index of an unknown property", {"indexed": ["txt"]}, ".indexed[0]"),
+        ("index of a link", {"indexed": ["to"]}, ".indexed[0]"),
+        ("index through a link", {"unique": ["to.text"]}, ".unique[0]"),
+        ("index of JSON", {"indexed": ["any"]}, ".indexed[0]"),
+        ("a long path", {"indexed": [".".join(["text"] * 9)]}, ".indexed[0]"),
+        ("dangling of no link", {"dangling": ["text"]}, ".dangling[0]"),
+        ("settings that are a list", [], ""),
+    ]:
+        element = flawed(NOTE, to="Note", any="sys:JSON", _metadata={"ontomesh": own})
+        yield refused(name, element, f".@metadata.ontomesh{at}")

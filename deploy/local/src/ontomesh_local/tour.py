@@ -19,7 +19,7 @@ HOTFIX = "98.7.1"
 
 def steps() -> Sequence[Step]:
     """The steps of the tour, in their order."""
-    return [*_IMPORT, *_BRANCH_AND_MERGE, *_PAST, *_GUARDS]
+    return [*_IMPORT, *_FIND, *_BRANCH_AND_MERGE, *_PAST, *_EVOLVE, *_CARRY, *_GUARDS]
 
 
 def _says(*texts: str) -> "_Says":
@@ -87,6 +87,20 @@ def _history(shown: Shown, facts: Facts) -> None:
     facts |= {"import": commits[0]["id"][:12], "time": commits[0]["create_time"]}
     if len(commits) < 2 or commits[0]["change_count"] != facts["count"]:
         raise Unexpected("the import on top of the schema", shown.text[:400])
+
+
+def _free(shown: Shown, facts: Facts) -> None:
+    rows = shown.text.splitlines()
+    if len(rows) != 6 or not rows[0].startswith("ID ") or rows[1:] != sorted(rows[1:]):
+        raise Unexpected("a heading and five distributions by name", repr(shown.text[:400]))
+
+
+def _requirements(shown: Shown, facts: Facts) -> None:
+    shown.must_say(f"  1  {facts['needs']}  ({SUBJECT} requires {facts['needs']})")
+
+
+def _carried(shown: Shown, facts: Facts) -> None:
+    shown.must_say(f"{facts['count']:,} documents", "[main ")
 
 
 def _conflicts(shown: Shown, facts: Facts) -> None:
@@ -160,6 +174,31 @@ _IMPORT = (
     Step("Read the history; every command speaks JSON, too.", "ontomesh log --json", _history),
 )
 
+_FIND = (
+    Step(
+        "Ask for some of them: comparisons, an order, a few properties.",
+        "ontomesh query Distribution 'licence = \"Licence/MIT\" AND version:*' \\\n"
+        "  --order-by name --limit 5 --fields name,version",
+        _free,
+    ),
+    Step(
+        "Ask through links: whatever needs something under the MIT licence ...",
+        "ontomesh query Distribution 'requires.licence = \"Licence/MIT\"' --limit 5",
+        _says("Distribution/"),
+    ),
+    Step(
+        "... and see which indexes answer that.",
+        "ontomesh query Distribution 'requires.licence = \"Licence/MIT\"' --explain",
+        _says("Distribution.licence", "Distribution.requires"),
+    ),
+    Step(
+        "Follow links over several steps, each document once.",
+        f"ontomesh walk {SUBJECT} --over requires --depth 3",
+        _requirements,
+    ),
+    Step("And backwards: what is under this licence?", "ontomesh referrers Licence/MIT", _says("licence"), lines=6),
+)
+
 _BRANCH_AND_MERGE = (
     Step("Make a branch. It costs the same at any size.", "ontomesh branch trial", _says("created branch trial")),
     Step(
@@ -225,6 +264,45 @@ _PAST = (
         "ontomesh diff main@{time} main --stat",
         _says(f"M {SUBJECT}", "1 document differs"),
     ),
+)
+
+_EVOLVE = (
+    Step(
+        "Change the ontology on a branch, and look first: rename a property everywhere.",
+        "ontomesh branch tidy\nontomesh migrate -b tidy --rename-property Distribution.licence=license --dry-run",
+        _says("license", "migrated", "all would fit"),
+    ),
+    Step(
+        "Do it: ontology and documents in one commit.",
+        "ontomesh migrate -b tidy --rename-property Distribution.licence=license -m 'Spell it license'",
+        _says("[tidy ", "Spell it license"),
+    ),
+    Step(
+        "A query obeys the ontology of the branch that it reads.",
+        "ontomesh query Distribution 'license = \"Licence/MIT\"' -b tidy --count\nontomesh schema diff main tidy",
+        _says("+ license", "- licence"),
+    ),
+    Step(
+        "Would this stricter ontology hold? The check names every document that it forbids.",
+        """echo '{"@type": "Class", "@id": "Licence", "@inherits": "Named", "url": "xsd:anyURI", '\\
+  '"@key": {"@type": "Lexical", "@fields": ["name"]}}' > stricter.json
+ontomesh schema check stricter.json""",
+        _says("Licence/MIT", "is required", "would not fit"),
+        exit_code=1,
+        lines=6,
+    ),
+)
+
+_CARRY = (
+    Step(
+        "Carry everything to another database: it arrives as one commit, however much it is.",
+        "ontomesh db create mirror\n"
+        "ontomesh schema show --db packages --json | ontomesh schema apply - --db mirror -m 'The same ontology'\n"
+        "ontomesh export --db packages -o everything.ndjson\n"
+        "ontomesh import everything.ndjson --db mirror -m 'All of it'",
+        _carried,
+    ),
+    Step("Away with it again.", "ontomesh db delete mirror --yes", _says("mirror")),
 )
 
 _GUARDS = (

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ontomesh.cli.completing import complete_branch
 from ontomesh.cli.context import Session
 from ontomesh.cli.failures import UsageFailure
 from ontomesh.cli.options import Scope, command
@@ -20,7 +21,10 @@ app = typer.Typer()
 )
 def branch(
     session: Session,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The branch to create or delete.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="The branch to create or delete.", autocompletion=complete_branch),
+    ] = None,
     start: Annotated[
         str | None, typer.Argument(metavar="[START]", help="The ref that it begins at; else --branch, else main.")
     ] = None,

@@ -24,6 +24,7 @@ class Options:
     address: str | None = None
     timeout: float | None = None
     as_json: bool = False
+    no_pager: bool = False
 
 
 class Session:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ontomesh.cli.changes import print_differences
+from ontomesh.cli.completing import complete_branch
 from ontomesh.cli.context import Session
 from ontomesh.cli.failures import FOUND, UsageFailure
 from ontomesh.cli.history import Stat
@@ -17,13 +18,19 @@ app = typer.Typer()
     app,
     "diff",
     scope=Scope.READ,
+    pages=True,
     examples=("diff main feature", "diff main..feature --stat", "diff main~3", "diff main@2026-11-20T10:00:00Z main"),
 )
 def diff(
     session: Session,
-    base: Annotated[str, typer.Argument(metavar="A|A..B", help="The older ref, or both.")],
+    base: Annotated[
+        str, typer.Argument(metavar="A|A..B", help="The older ref, or both.", autocompletion=complete_branch)
+    ],
     target: Annotated[
-        str | None, typer.Argument(metavar="[B]", help="The newer ref; else --ref, else the branch.")
+        str | None,
+        typer.Argument(
+            metavar="[B]", help="The newer ref; else --ref, else the branch.", autocompletion=complete_branch
+        ),
     ] = None,
     stat: Stat = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")] = False,

@@ -7,6 +7,7 @@ import typer
 
 from ontomesh.cli import inputs
 from ontomesh.cli.committed import naming_operations, print_committed
+from ontomesh.cli.completing import complete_class, complete_id
 from ontomesh.cli.context import Session
 from ontomesh.cli.failures import REFUSED, UsageFailure
 from ontomesh.cli.hints import hint_for
@@ -57,13 +58,15 @@ def put(
 @command(app, "get", scope=Scope.READ, examples=("get Package/requests", "get Package/requests --ref main~3"))
 def get(
     session: Session,
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Such as Package/requests.")],
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Such as Package/requests.", autocompletion=complete_id)
+    ],
     long: Long = False,
 ) -> None:
     """Print documents by id, all as they stand at one commit."""
     ref = session.ref()
     if len(ids) == 1:
-        _print_document(session, session.database.get(ids[0], ref=ref), long=long)
+        print_document(session, session.database.get(ids[0], ref=ref), long=long)
         return
     missing: list[str] = []
     for start in range(0, len(ids), _BATCH):
@@ -72,7 +75,7 @@ def get(
         ref = f"commit:{batch.commit}"
         missing += batch.missing_ids
         for document in batch.documents:
-            _print_document(session, document, long=long)
+            print_document(session, document, long=long)
     if missing:
         raise UsageFailure(
             f"{len(missing)} of {len(ids)} documents do not exist: {', '.join(missing)}",
@@ -83,11 +86,18 @@ def get(
 
 
 @command(
-    app, "ls", scope=Scope.READ, examples=("ls", "ls Package --limit 10 --json", "ls --ref main@2026-11-20T10:00:00Z")
+    app,
+    "ls",
+    scope=Scope.READ,
+    pages=True,
+    examples=("ls", "ls Package --limit 10 --json", "ls --ref main@2026-11-20T10:00:00Z"),
 )
 def ls(
     session: Session,
-    type_name: Annotated[str, typer.Argument(metavar="[TYPE]", help="Only this class, with its subclasses.")] = "",
+    type_name: Annotated[
+        str,
+        typer.Argument(metavar="[TYPE]", help="Only this class, with its subclasses.", autocompletion=complete_class),
+    ] = "",
     exact: Annotated[bool, typer.Option("--exact", help="Leave out the subclasses of TYPE.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, metavar="N", help="At most so many; 0: all.")] = 0,
     long: Long = False,
@@ -98,7 +108,7 @@ def ls(
     )
     for document in itertools.islice(documents, limit or None):
         if session.out.as_json:
-            _print_document(session, document, long=long)
+            print_document(session, document, long=long)
         elif long:
             session.out.line(
                 (short(document.etag), "yellow"), "  ", (document.id, "bold"), "  ", document.body.decode()
@@ -107,7 +117,8 @@ def ls(
             session.out.line(document.id)
 
 
-def _print_document(session: Session, document: "Document", *, long: bool) -> None:
+def print_document(session: Session, document: "Document", *, long: bool) -> None:
+    """Prints a document's body; long with its etag and commit."""
     if long and session.out.as_json:
         head = {"id": document.id, "etag": document.etag, "commit": document.commit}
         session.out.body(compact(head)[:-1].encode() + b',"body":' + document.body + b"}")

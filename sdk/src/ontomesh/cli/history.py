@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ontomesh.cli.changes import print_differences
+from ontomesh.cli.completing import complete_branch
 from ontomesh.cli.context import Session
 from ontomesh.cli.failures import FOUND
 from ontomesh.cli.options import Scope, command
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from ontomesh.sdk.resources import Commit, Problem, VerifyProgress
 
 Ref = Annotated[
-    str | None, typer.Argument(metavar="[REF]", help="main, commit:<id>, main~3, main@<time>, or a bare id.")
+    str | None,
+    typer.Argument(
+        metavar="[REF]",
+        help="main, commit:<id>, main~3, main@<time>, or a bare id.",
+        autocompletion=complete_branch,
+    ),
 ]
 Stat = Annotated[bool, typer.Option("--stat", help="Only how many properties of which documents changed.")]
 
@@ -29,7 +35,7 @@ Stat = Annotated[bool, typer.Option("--stat", help="Only how many properties of 
 app = typer.Typer()
 
 
-@command(app, "log", scope=Scope.READ, examples=("log", "log --oneline -n 5", "log main~10 --first-parent"))
+@command(app, "log", scope=Scope.READ, pages=True, examples=("log", "log --oneline -n 5", "log main~10 --first-parent"))
 def log(
     session: Session,
     ref: Ref = None,
@@ -52,7 +58,7 @@ def log(
             _print_commit(session, commit)
 
 
-@command(app, "show", scope=Scope.READ, examples=("show", "show main~2", "show 1a2b3c4d --stat"))
+@command(app, "show", scope=Scope.READ, pages=True, examples=("show", "show main~2", "show 1a2b3c4d --stat"))
 def show(session: Session, ref: Ref = None, stat: Stat = False) -> None:
     """Show a commit and what it changed against its first parent."""
     # The changes must be those of the commit shown, even if the branch moves on meanwhile.

@@ -5,7 +5,24 @@ from collections.abc import Sequence
 
 import typer
 
-from ontomesh.cli import branches, commit, databases, diff, documents, history, merge, schema, status, tokens
+from ontomesh.cli import (
+    branches,
+    bulk,
+    commit,
+    databases,
+    diff,
+    documents,
+    history,
+    merge,
+    migrate,
+    queries,
+    remove,
+    schema,
+    schema_compare,  # noqa: F401 - its commands join those of schema
+    schema_models,  # noqa: F401 - so does its
+    status,
+    tokens,
+)
 from ontomesh.cli.failures import INTERRUPTED, OK, report
 from ontomesh.cli.options import set_root
 from ontomesh.cli.plugins import RootGroup
@@ -19,6 +36,7 @@ Example:
   ontomesh db create catalog
   ontomesh schema apply schema.json -m 'the first classes'
   ontomesh put documents.json -m 'import'
+  ontomesh query Package 'license = "MIT"' --order-by name
   ontomesh log --oneline
 
 \b
@@ -41,7 +59,10 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     set_root(app, _HELP)
-    for part in (status, databases, schema, documents, commit, branches, history, diff, merge, tokens):
+    for part in (
+        *(status, databases, schema, migrate, documents, queries, remove, commit, bulk),
+        *(branches, history, diff, merge, tokens),
+    ):
         app.add_typer(part.app)
     return app
 

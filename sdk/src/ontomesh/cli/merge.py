@@ -9,6 +9,7 @@ import typer
 
 from ontomesh.cli import inputs, resolutions
 from ontomesh.cli.committed import print_commit
+from ontomesh.cli.completing import complete_branch
 from ontomesh.cli.context import Session
 from ontomesh.cli.failures import FOUND, UsageFailure
 from ontomesh.cli.options import Scope, command
@@ -51,7 +52,7 @@ app = typer.Typer()
 )
 def merge(
     session: Session,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The ref to merge.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The ref to merge.", autocompletion=complete_branch)],
     into: Annotated[
         str | None, typer.Option("--into", metavar="BRANCH", help="The branch to merge into; the same as --branch.")
     ] = None,

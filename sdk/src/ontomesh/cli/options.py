@@ -15,13 +15,17 @@ from typing import Annotated, Concatenate, ParamSpec, cast
 
 import typer
 
+from ontomesh.cli.completing import complete_branch, complete_database
 from ontomesh.cli.context import Options, Session
 from ontomesh.cli.failures import BROKEN_PIPE, UsageFailure
+from ontomesh.cli.pager import paged
 
 P = ParamSpec("P")
 Function = Callable[Concatenate[Session, P], None]
 
 _SERVER = ("as_json", "address", "timeout")
+_PAGER = "no_pager"
+_FLAGS = ("as_json", _PAGER)
 _PREFIX = "shared_"  # Keeps their parameters apart from those of a command, such as the ref of `log REF`.
 
 
@@ -35,23 +39,31 @@ class Scope(Enum):
     WRITE = ("database", "branch", *_SERVER)
 
 
+_ROOT = (*Scope.READ.value, _PAGER)
+
+
 def command(
-    app: typer.Typer, name: str, *, scope: Scope, examples: tuple[str, ...]
+    app: typer.Typer, name: str, *, scope: Scope, examples: tuple[str, ...], pages: bool = False
 ) -> Callable[[Function[P]], Function[P]]:
-    """Adds a function as a command with the shared options of its scope; it gets the session that they make up."""
+    """Adds a function as a command with the shared options of its scope; it gets the session that they make up.
+
+    `pages` shows what it prints to people through their pager.
+    """
+    shared = (*scope.value, _PAGER) if pages else scope.value
 
     def add(function: Function[P]) -> Function[P]:
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> None:
-            options = _options(kwargs, scope)
+            options = _options(kwargs, shared)
             if scope is Scope.WRITE and options.ref:
                 raise UsageFailure(f"`{name}` writes to a branch: use --branch, not --ref")
-            with _quiet_pipe(), Session(options) as session:
+            wanted = pages and not options.no_pager
+            with _quiet_pipe(), Session(options) as session, paged(session.out, wanted=wanted):
                 function(session, *args, **kwargs)
                 session.out.flush()
 
         own = list(inspect.signature(function).parameters.values())[1:]
-        _set_signature(run, own, scope.value, environment=False)
+        _set_signature(run, own, shared, environment=False)
         app.command(name, help=_help(function, examples))(run)
         return function
 
@@ -63,7 +75,7 @@ def set_root(app: typer.Typer, help_text: str) -> None:
 
     def run(**kwargs: object) -> None:
         context = cast("typer.Context", kwargs["context"])
-        context.obj = _options(kwargs, Scope.READ)
+        context.obj = _options(kwargs, _ROOT)
         _help_when_alone(context)
 
     version = inspect.Parameter(
@@ -74,7 +86,7 @@ def set_root(app: typer.Typer, help_text: str) -> None:
             bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")
         ],
     )
-    _set_signature(run, [version], Scope.READ.value, environment=True)
+    _set_signature(run, [version], _ROOT, environment=True)
     app.callback(invoke_without_command=True, help=help_text)(run)
 
 
@@ -99,10 +111,10 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _options(arguments: dict[str, object], scope: Scope) -> Options:
+def _options(arguments: dict[str, object], shared: tuple[str, ...]) -> Options:
     """Takes the shared options out of a command's arguments and lays them over those before its name."""
     context = cast("typer.Context", arguments.pop("context"))
-    given = {name: arguments.pop(_PREFIX + name) for name in scope.value}
+    given = {name: arguments.pop(_PREFIX + name) for name in shared}
     before = context.obj if isinstance(context.obj, Options) else Options()
     named = {name: value for name, value in given.items() if value is not None and value is not False}
     return dataclasses.replace(before, **named)  # type: ignore[arg-type] # typer has checked them
@@ -119,7 +131,7 @@ def _set_signature(
             inspect.Parameter(
                 _PREFIX + name,
                 kind,
-                default=False if name == "as_json" else None,
+                default=False if name in _FLAGS else None,
                 annotation=_shared(name, environment),
             )
             for name in shared
@@ -136,20 +148,30 @@ def _shared(name: str, environment: bool) -> object:
         case "database":
             variable = "ONTOMESH_DATABASE" if environment else None
             text = "The database; may be left out if there is only one."
-            return Annotated[str | None, typer.Option("--db", "-D", metavar="NAME", envvar=variable, help=text)]
+            database = typer.Option(
+                "--db", "-D", metavar="NAME", envvar=variable, help=text, autocompletion=complete_database
+            )
+            return Annotated[str | None, database]
         case "branch":
             variable = "ONTOMESH_BRANCH" if environment else None
             text = "The branch; main if left out."
-            return Annotated[str | None, typer.Option("--branch", "-b", metavar="NAME", envvar=variable, help=text)]
+            branch = typer.Option(
+                "--branch", "-b", metavar="NAME", envvar=variable, help=text, autocompletion=complete_branch
+            )
+            return Annotated[str | None, branch]
         case "ref":
             text = "Where to read: main, commit:<id>, main~3 or main@<time>; the branch if left out."
-            return Annotated[str | None, typer.Option("--ref", "-r", metavar="REF", help=text)]
+            ref = typer.Option("--ref", "-r", metavar="REF", help=text, autocompletion=complete_branch)
+            return Annotated[str | None, ref]
         case "address":
             text = "The kernel; else ONTOMESH_ADDRESS, else the local one."
             return Annotated[str | None, typer.Option("--address", metavar="HOST:PORT", help=text)]
         case "timeout":
             text = "How many seconds a call may take; 30 if left out."
             return Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help=text)]
+        case "no_pager":
+            text = "Do not show long output through $PAGER."
+            return Annotated[bool, typer.Option("--no-pager", help=text)]
         case _:
             text = "Print JSON: one document, or one a line for lists."
             return Annotated[bool, typer.Option("--json", help=text)]

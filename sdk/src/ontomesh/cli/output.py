@@ -139,6 +139,10 @@ class Output:
         """Whether people on a terminal read this."""
         return wants_colour(self._stream)
 
+    def decide_colours(self) -> None:
+        """Settles whether to colour by what standard output is now, before it is led elsewhere."""
+        _ = self.coloured
+
     @cached_property
     def console(self) -> "Console":
         """The terminal; only for what is not JSON."""
@@ -150,7 +154,8 @@ class Output:
                 # rich's own way out is the exit code 1, which has a meaning of its own here.
                 raise BrokenPipeError
 
-        return Terminal(file=self._stream, highlight=False, soft_wrap=True)
+        # What is coloured goes to a terminal, be it through a pager.
+        return Terminal(file=self._stream, highlight=False, soft_wrap=True, force_terminal=True)
 
     def line(self, *parts: Part) -> None:
         """Prints one line of text, coloured where that is wanted."""

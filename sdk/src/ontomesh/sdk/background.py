@@ -2,10 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, ClassVar, TypeVar
 
-from ontomesh.sdk.paging import Pages
+from ontomesh.sdk.paging import Paged
 
 Result = TypeVar("Result")
 
@@ -69,9 +69,12 @@ class BackgroundLoop:
 
     def iterate(self, source: AsyncIterator[Result]) -> Iterator[Result]:
         """The items of `source`; a page of a paged one is fetched when it is needed."""
-        if isinstance(source, Pages):
-            while page := self.run(source.page()):
-                yield from page
+        if isinstance(source, Paged):
+            try:
+                while page := self.run(source.page()):
+                    yield from page
+            finally:
+                self._close(source.aclose)
             return
         try:
             while True:
@@ -81,7 +84,12 @@ class BackgroundLoop:
                     return
         finally:
             if isinstance(source, AsyncGenerator):
-                self.run(source.aclose())
+                self._close(source.aclose)
+
+    def _close(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        # Who forgot an iterator may have closed the client before, and with it the calls.
+        if not self._loop.is_closed():
+            self.run(close())
 
 
 async def _next(source: AsyncIterator[Result]) -> Result:

@@ -4,6 +4,7 @@ The generated stubs are built over `CallChannel`, so that calls through them get
 through the typed client, which uses them too.
 """
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Generator
@@ -223,6 +224,43 @@ class StreamCall(_Call[Request, Response], grpc.aio.UnaryStreamCall[Request, Res
                 return message
 
 
+class DuplexCall(_Call[None, Response]):
+    """A call with streams both ways: `write` requests, `read` answers until `grpc.aio.EOF`. It is never begun again."""
+
+    async def write(self, request: Any) -> None:
+        """Sends a request, once there is room for it."""
+        try:
+            await self._call.write(request)
+        except AioRpcError as failure:
+            raise self._broken(failure) from failure
+        except asyncio.InvalidStateError as ended:
+            # The answer says why; who reads it is told.
+            raise asyncio.CancelledError from ended
+
+    async def done_writing(self) -> None:
+        """Says that no more requests come."""
+        await self._call.done_writing()
+
+    async def read(self) -> Any:
+        """The next answer, or `grpc.aio.EOF`."""
+        try:
+            message = await self._call.read()
+        except AioRpcError as failure:
+            raise self._broken(failure) from failure
+        if message is EOF:
+            self._succeeded()
+        return message
+
+    def _broken(self, failure: AioRpcError) -> OntomeshError:
+        error = self._failed(failure)
+        if error is None:
+            # A newer token is known by now: whoever makes the call anew sends it.
+            self._call.cancel()
+            self._abandoned()
+            return error_of(failure, self._policy.address, self._timeout)
+        return error
+
+
 class _UnaryMethod(grpc.aio.UnaryUnaryMultiCallable[Request, Response]):
     __slots__ = ("_method", "_policy", "_stub")
 
@@ -243,6 +281,16 @@ class _StreamMethod(grpc.aio.UnaryStreamMultiCallable[Request, Response]):
         return StreamCall(self._policy, self._method, self._stub, request, options)
 
 
+class _DuplexMethod:
+    __slots__ = ("_method", "_policy", "_stub")
+
+    def __init__(self, stub: Any, method: Method, policy: CallPolicy) -> None:
+        self._stub, self._method, self._policy = stub, method, policy
+
+    def __call__(self, **options: Any) -> DuplexCall[Any]:
+        return DuplexCall(self._policy, self._method, self._stub, None, options)
+
+
 class CallChannel:
     """What generated stubs need of a channel; every call through it follows the policy."""
 
@@ -259,6 +307,11 @@ class CallChannel:
         """A method with a stream of answers."""
         stub = self._channel.unary_stream(path, *serializers, **options)
         return _StreamMethod(stub, Method.of(path, self._policy.address), self._policy)
+
+    def stream_stream(self, path: str, *serializers: Any, **options: Any) -> Any:
+        """A method with streams both ways; its calls are written to, not given an iterator."""
+        stub = self._channel.stream_stream(path, *serializers, **options)
+        return _DuplexMethod(stub, Method.of(path, self._policy.address), self._policy)
 
 
 def _with_request_id(request: Request) -> Request:

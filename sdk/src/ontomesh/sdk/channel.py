@@ -15,8 +15,11 @@ _SERVICES = (
     "DatabaseService",
     "DiffService",
     "DocumentService",
+    "ExportService",
+    "ImportService",
     "MergeService",
     "OntologyService",
+    "QueryService",
     "RefService",
 )
 # These carry no request id: a second try of one that did its work would fail with an error that confuses.
@@ -24,6 +27,8 @@ _ONCE = (
     ("BranchService", "DeleteBranch"),
     ("DatabaseService", "DeleteDatabase"),
     ("DatabaseService", "UpdateDatabase"),
+    ("ImportService", "AbortImport"),
+    ("ImportService", "UploadDocuments"),
 )
 
 

@@ -6,9 +6,12 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from ontomesh.kernel.v1 import commit_service_pb2
 from ontomesh.sdk import convert
+from ontomesh.sdk.migrations import Step
 from ontomesh.sdk.operations import Body, Delete, OntologyChange, Replace, Update
 from ontomesh.sdk.raw import Raw
 from ontomesh.sdk.resources import Committed
+
+MIGRATION_TIMEOUT = 600.0
 
 
 class CommitOptions(TypedDict, total=False):
@@ -128,18 +131,47 @@ class CommitCalls:
         mode: Literal["upsert", "replace"] = "upsert",
         remove: Sequence[str] = (),
         expected_digest: str = "",
+        migrations: Sequence[Step | Mapping[str, Any]] = (),
         message: str = "",
         branch: str = "",
         validate_only: bool = False,
         timeout: float | None = None,
     ) -> Committed:
-        """The commit that changes the ontology; see `OntologyChange`.
+        """The commit that changes the ontology, and with `migrations` the documents that are there; see `OntologyChange`.
 
         Raises:
             InvalidSchema: The schema is wrong; `violations` says where.
             SchemaViolatedByData: Documents of the branch do not fit it.
         """
-        change = OntologyChange(schema, mode, remove, expected_digest)
+        change = OntologyChange(schema, mode, remove, expected_digest, migrations)
         return await self.commit(
             ontology=change, message=message, branch=branch, validate_only=validate_only, timeout=timeout
+        )
+
+    async def migrate(
+        self,
+        *steps: Step | Mapping[str, Any],
+        schema: bytes | Iterable[Mapping[str, Any] | type] = (),
+        expected_digest: str = "",
+        message: str = "",
+        branch: str = "",
+        request_id: str | None = None,
+        validate_only: bool = False,
+        timeout: float = MIGRATION_TIMEOUT,
+    ) -> Committed:
+        """The commit that changes documents and ontology together, by steps in order (see `ontomesh.sdk.migrations`).
+
+        All of it happens or nothing. `schema` are elements to lay over what the steps lead to.
+
+        Raises:
+            InvalidSchema: A step names what is not there, or the steps lead to no ontology.
+            SchemaViolatedByData: A value cannot be changed, or a document does not fit afterwards.
+        """
+        return await self.commit(
+            ontology=OntologyChange(schema, "upsert", (), expected_digest, steps),
+            message=message,
+            branch=branch,
+            request_id=request_id,
+            validate_only=validate_only,
+            timeout=timeout,
         )

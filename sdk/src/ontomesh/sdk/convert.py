@@ -11,12 +11,17 @@ from ontomesh.kernel.v1 import (
     database_pb2,
     diff_pb2,
     document_pb2,
+    import_service_pb2,
     merge_pb2,
     merge_service_pb2,
     ontology_pb2,
+    ontology_service_pb2,
+    query_pb2,
+    query_service_pb2,
 )
 from ontomesh.sdk.decoding import decode
 from ontomesh.sdk.encoding import encode, encode_list
+from ontomesh.sdk.migrations import message_of
 from ontomesh.sdk.operations import Body, Delete, OntologyChange, Replace, Resolution, Side, Update
 from ontomesh.sdk.resources import (
     MISSING,
@@ -27,16 +32,25 @@ from ontomesh.sdk.resources import (
     Database,
     Document,
     DocumentDiff,
+    Import,
+    ImportFault,
     MergeResult,
     Missing,
+    Ontology,
+    OntologyCheck,
+    OntologyDifference,
+    OntologyViolation,
     OperationResult,
     Problem,
     PropertyDiff,
+    QueryPage,
+    QueryPlan,
     VerifyProgress,
 )
 
 DiffKind = Literal["added", "changed", "removed"]
 ConflictKind = Literal["both_changed", "both_added", "deleted_by_ours", "deleted_by_theirs"]
+DifferenceKind = Literal["added", "removed", "weakened", "strengthened", "noted", "migrated"]
 Outcome = Literal["merged", "up_to_date", "conflicts"]
 
 SIDES: dict[Side, merge_pb2.MergeSide.ValueType] = {
@@ -66,6 +80,16 @@ _OUTCOMES: dict[int, Outcome] = {
 }
 
 
+_DIFFERENCE_KINDS: dict[int, DifferenceKind] = {
+    ontology_service_pb2.OntologyDifference.KIND_ADDED: "added",
+    ontology_service_pb2.OntologyDifference.KIND_REMOVED: "removed",
+    ontology_service_pb2.OntologyDifference.KIND_WEAKENED: "weakened",
+    ontology_service_pb2.OntologyDifference.KIND_STRENGTHENED: "strengthened",
+    ontology_service_pb2.OntologyDifference.KIND_NOTED: "noted",
+    ontology_service_pb2.OntologyDifference.KIND_MIGRATED: "migrated",
+}
+
+
 def database(message: database_pb2.Database) -> Database:
     """A database's record."""
     return Database(message.name, message.description, message.create_time.ToDatetime(UTC), message.etag)
@@ -80,6 +104,25 @@ def branch(message: branch_pb2.Branch) -> Branch:
 def document(message: document_pb2.Document, commit: str) -> Document:
     """A document as of a commit."""
     return Document(message.id, message.etag, commit, message.body)
+
+
+def query_documents(
+    message: query_service_pb2.QueryDocumentsResponse | query_service_pb2.StreamQueryResponse,
+) -> tuple[Document, ...]:
+    """The documents of a page, each with what the page includes."""
+    included = {each.id: document(each, message.commit) for each in message.included}
+    return tuple(Document(each.id, each.etag, message.commit, each.body, included) for each in message.documents)
+
+
+def query_page(message: query_service_pb2.QueryDocumentsResponse) -> QueryPage:
+    """A page of the documents that match."""
+    included = {each.id: document(each, message.commit) for each in message.included}
+    return QueryPage(query_documents(message), included, message.next_page_token, message.commit)
+
+
+def query_plan(message: query_pb2.QueryPlan) -> QueryPlan:
+    """How a query is served."""
+    return QueryPlan(tuple(message.access), message.reads, message.reads_more, message.residual, message.sorts)
 
 
 def commit(message: commit_pb2.Commit) -> Commit:
@@ -171,6 +214,28 @@ def ontology_change(change: OntologyChange) -> ontology_pb2.OntologyChange:
         mode=_MODES[change.mode],
         remove=change.remove,
         expected_digest=change.expected_digest,
+        migrations=[message_of(step) for step in change.migrations],
+    )
+
+
+def ontology_check(message: ontology_service_pb2.CheckOntologyResponse) -> OntologyCheck:
+    """What trying a change has found."""
+    schema = decode(message.ontology.schema) if message.ontology.schema else []
+    return OntologyCheck(
+        differences=tuple(
+            OntologyDifference(
+                _DIFFERENCE_KINDS.get(each.kind, "unknown"), each.element, each.property, each.description
+            )
+            for each in message.differences
+        ),
+        violations=tuple(OntologyViolation(each.id, each.field, each.description) for each in message.violations),
+        next_page_token=message.next_page_token,
+        examined=message.examined,
+        changed=message.changed,
+        violating=message.violating,
+        classes=tuple(message.classes),
+        commit=message.commit,
+        ontology=Ontology(schema, message.ontology.digest, message.commit),
     )
 
 
@@ -212,3 +277,19 @@ def _schema(elements: list[Any]) -> bytes:
 
 def _value(text: bytes) -> Any | Missing:
     return decode(text) if text else MISSING
+
+
+def import_state(one: import_service_pb2.Import) -> Import:
+    """An import."""
+    return Import(
+        id=one.id,
+        branch=one.branch,
+        documents=one.documents,
+        offset=one.offset,
+        lines=one.lines,
+        fault_count=one.fault_count,
+        faults=tuple(ImportFault(fault.line, fault.field, fault.description) for fault in one.faults),
+        commit=one.commit,
+        create_time=one.create_time.ToDatetime(UTC),
+        update_time=one.update_time.ToDatetime(UTC),
+    )

@@ -247,6 +247,10 @@ class StillReferenced(FailedPrecondition):
     """A document to delete is still linked to; `metadata["referrers"]` names the first."""
 
 
+class UniqueViolation(FailedPrecondition):
+    """Another document has a value that must be unique; `metadata` has `id`, `property` and `holder`."""
+
+
 class DocumentAlreadyExists(AlreadyExists):
     """A document to insert exists."""
 
@@ -289,6 +293,30 @@ class UnknownConflict(InvalidArgument):
 
 class MergeViolation(FailedPrecondition):
     """The merge's outcome would break a link or the ontology."""
+
+
+class InvalidFilter(InvalidArgument):
+    """The filter or order is malformed or does not fit the ontology; `metadata["column"]` says where, from 1 on."""
+
+
+class QueryTooCostly(ResourceExhausted):
+    """The query would examine more than its limit; a more selective filter or an index helps."""
+
+
+class ImportNotFound(NotFound):
+    """There is no such import of this principal, or not any more."""
+
+
+class ImportInvalid(FailedPrecondition):
+    """Documents of the import do not fit the ontology, or come twice; `violations` name up to 100 lines."""
+
+
+class ImportConflict(Aborted):
+    """Others changed documents of the import since it began; `violations` name up to 100 of them."""
+
+
+class ImportOutOfStep(Aborted):
+    """The import does not stand where the call takes it to be; `metadata["offset"]` says where it does."""
 
 
 class StoreUnavailable(Unavailable):
@@ -364,6 +392,7 @@ REASONS: Mapping[str, type[OntomeshError]] = {
     "SCHEMA_VIOLATION": SchemaViolation,
     "DANGLING_LINK": DanglingLink,
     "STILL_REFERENCED": StillReferenced,
+    "UNIQUE_VIOLATION": UniqueViolation,
     "DOCUMENT_ALREADY_EXISTS": DocumentAlreadyExists,
     "DUPLICATE_OPERATION": DuplicateOperation,
     "ETAG_MISMATCH": EtagMismatch,
@@ -375,6 +404,12 @@ REASONS: Mapping[str, type[OntomeshError]] = {
     "UNRELATED_HISTORIES": UnrelatedHistories,
     "UNKNOWN_CONFLICT": UnknownConflict,
     "MERGE_VIOLATION": MergeViolation,
+    "INVALID_FILTER": InvalidFilter,
+    "QUERY_TOO_COSTLY": QueryTooCostly,
+    "IMPORT_NOT_FOUND": ImportNotFound,
+    "IMPORT_INVALID": ImportInvalid,
+    "IMPORT_CONFLICT": ImportConflict,
+    "IMPORT_OUT_OF_STEP": ImportOutOfStep,
     "STORE_UNAVAILABLE": StoreUnavailable,
     "STORE_FULL": StoreFull,
     "CORRUPT": Corrupt,

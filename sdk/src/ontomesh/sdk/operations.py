@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ontomesh.sdk.migrations import Step
 from ontomesh.sdk.resources import MISSING, Document, Missing
 
 Body = Mapping[str, Any] | bytes | Document | object
@@ -51,12 +52,14 @@ class OntologyChange:
         mode: `upsert` keeps elements that are not named; `replace` removes them.
         remove: Names of classes and enums to remove; with `upsert` only.
         expected_digest: The digest that the branch's ontology must have, if given.
+        migrations: What becomes of the documents that are there; see `ontomesh.sdk.migrations`.
     """
 
     schema: bytes | Iterable[Mapping[str, Any] | type] = ()
     mode: Literal["upsert", "replace"] = "upsert"
     remove: Sequence[str] = ()
     expected_digest: str = ""
+    migrations: Sequence[Step | Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,21 @@
 """Lists that come in pages, read as one."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Fetch = Callable[[str], Awaitable[tuple[Sequence[Item], str]]]
 
 
-class Pages(AsyncIterator[Item], Generic[Item]):
-    """Iterates over all items; asks for a page only when the one before is used up."""
+class Paged(AsyncIterator[Item], Generic[Item]):
+    """Iterates over items that come several at a time; asks for more only when those it has are used up."""
 
-    __slots__ = ("_at", "_fetch", "_items", "_token")
+    __slots__ = ("_at", "_items")
 
-    def __init__(self, fetch: Fetch[Item]) -> None:
-        self._fetch = fetch
+    def __init__(self) -> None:
         self._items: Sequence[Item] = ()
         self._at = 0
-        self._token: str | None = ""
 
     async def __anext__(self) -> Item:
         if self._at >= len(self._items):
@@ -28,6 +27,24 @@ class Pages(AsyncIterator[Item], Generic[Item]):
         self._at += 1
         return item
 
+    @abstractmethod
+    async def page(self) -> Sequence[Item]:
+        """The next items, at least one; empty at the end."""
+
+    async def aclose(self) -> None:
+        """Ends what is under way; nothing comes any more."""
+
+
+class Pages(Paged[Item]):
+    """Items of a list that is asked for page by page."""
+
+    __slots__ = ("_fetch", "_token")
+
+    def __init__(self, fetch: Fetch[Item]) -> None:
+        super().__init__()
+        self._fetch = fetch
+        self._token: str | None = ""
+
     async def page(self) -> Sequence[Item]:
         """The next items, at least one; empty at the end."""
         while self._token is not None:
@@ -36,3 +53,24 @@ class Pages(AsyncIterator[Item], Generic[Item]):
             if items:
                 return items
         return ()
+
+
+class Batches(Paged[Item]):
+    """Items of a stream of batches."""
+
+    __slots__ = ("_batches",)
+
+    def __init__(self, batches: AsyncGenerator[Sequence[Item]]) -> None:
+        super().__init__()
+        self._batches = batches
+
+    async def page(self) -> Sequence[Item]:
+        """The next items, at least one; empty at the end."""
+        async for items in self._batches:
+            if items:
+                return items
+        return ()
+
+    async def aclose(self) -> None:
+        """Ends the stream."""
+        await self._batches.aclose()

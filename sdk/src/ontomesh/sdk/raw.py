@@ -10,8 +10,10 @@ from ontomesh.kernel.v1 import (
     database_service_pb2_grpc,
     diff_service_pb2_grpc,
     document_service_pb2_grpc,
+    import_service_pb2_grpc,
     merge_service_pb2_grpc,
     ontology_service_pb2_grpc,
+    query_service_pb2_grpc,
     ref_pb2_grpc,
 )
 from ontomesh.sdk.call import CallChannel
@@ -28,6 +30,9 @@ class Raw:
         self.databases = database_service_pb2_grpc.DatabaseServiceStub(channel)
         self.diffs = diff_service_pb2_grpc.DiffServiceStub(channel)
         self.documents = document_service_pb2_grpc.DocumentServiceStub(channel)
+        self.exports = import_service_pb2_grpc.ExportServiceStub(channel)
+        self.imports = import_service_pb2_grpc.ImportServiceStub(channel)
         self.merges = merge_service_pb2_grpc.MergeServiceStub(channel)
         self.ontologies = ontology_service_pb2_grpc.OntologyServiceStub(channel)
+        self.queries = query_service_pb2_grpc.QueryServiceStub(channel)
         self.refs = ref_pb2_grpc.RefServiceStub(channel)

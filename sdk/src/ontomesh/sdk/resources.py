@@ -44,13 +44,16 @@ class Document:
         id: Its class, a slash and its key.
         etag: Changes with the body; equal bodies have equal etags.
         commit: Id of the commit it was read at; empty where that was not told.
-        body: The canonical JSON, in UTF-8; empty if only the etag was asked for.
+        body: The canonical JSON, in UTF-8; empty if only the etag was asked for, and without the properties that a
+            query's `fields` leave out.
+        included: The documents that came along by a query's `expand`, by id; the same for all of a page.
     """
 
     id: str
     etag: str
     commit: str
     body: bytes = field(repr=False)
+    included: "Mapping[str, Document]" = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def type(self) -> str:
@@ -81,6 +84,61 @@ class Batch:
     documents: tuple[Document, ...]
     missing_ids: tuple[str, ...]
     commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPage:
+    """A page of the documents that match, and those that `expand` leads to from them, by id.
+
+    `next_page_token` asks for the next page; empty on the last.
+    """
+
+    documents: tuple[Document, ...]
+    included: Mapping[str, Document]
+    next_page_token: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPlan:
+    """How the store serves a query; an estimate.
+
+    Attributes:
+        access: What is read: `index Package.license`, `class Package`.
+        reads: How many documents or entries of indexes that is, and with `reads_more` more than that.
+        residual: The parts of the filter that are tried on each document read.
+        sorts: Whether all matches are sorted in memory before the first is answered.
+    """
+
+    access: tuple[str, ...]
+    reads: int
+    reads_more: bool
+    residual: str
+    sorts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A link to a document: the id of the document that holds it, and the property (a path) in which it does."""
+
+    id: str
+    property: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A document that a traversal reached.
+
+    Attributes:
+        depth: How many links lie between it and the nearest start.
+        via_id: The document that it was reached from.
+        via_property: The property, as a path, that holds the link between the two.
+    """
+
+    id: str
+    depth: int
+    via_id: str
+    via_property: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +217,52 @@ class Ontology:
     schema: list[dict[str, Any]]
     digest: str
     commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class OntologyDifference:
+    """One thing that a change does to an element of the ontology, or to a property of it.
+
+    `kind` says what it means for documents that are there: nothing (`added`, `weakened`, `noted`), perhaps something
+    (`removed`, `strengthened`), or that a step of the migration changes them (`migrated`).
+    """
+
+    kind: Literal["added", "removed", "weakened", "strengthened", "noted", "migrated", "unknown"]
+    element: str
+    property: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class OntologyViolation:
+    """One thing that would not fit; `field` is the path within the document, empty for the document as a whole."""
+
+    id: str
+    field: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class OntologyCheck:
+    """What a change of the ontology would come to, and a page of what would not fit.
+
+    Attributes:
+        next_page_token: Asks for the next page; empty on the last.
+        examined: How many documents were looked at on this page and those before; `changed` of them would change, and
+            `violating` would not fit.
+        classes: The classes whose documents the change concerns.
+        ontology: The ontology after the change; its `commit` is the one that it was tried at.
+    """
+
+    differences: tuple[OntologyDifference, ...]
+    violations: tuple[OntologyViolation, ...]
+    next_page_token: str
+    examined: int
+    changed: int
+    violating: int
+    classes: tuple[str, ...]
+    commit: str
+    ontology: Ontology
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,3 +347,68 @@ class VerifyProgress:
     total_commits: int
     problems: tuple[Problem, ...]
     done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFault:
+    """What is wrong with a document of an import; `field` is empty for the document as a whole."""
+
+    line: int
+    field: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import as it stands.
+
+    Attributes:
+        documents: How many were uploaded.
+        offset: Bytes of the stream that are durable.
+        faults: The first hundred of `fault_count`; with any, the import cannot be finished.
+        commit: The commit that it became; empty before.
+    """
+
+    id: str
+    branch: str
+    documents: int
+    offset: int
+    lines: int
+    fault_count: int
+    faults: tuple[ImportFault, ...]
+    commit: str
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ImportProgress:
+    """How far an import has come.
+
+    Attributes:
+        import_id: What resumes it, in another process too.
+        documents: How many are durable.
+        done_bytes: Bytes of the stream that are durable.
+        total_bytes: How many there will be; None if that is not known.
+        finishing: Whether all is uploaded and the commit is being made.
+    """
+
+    import_id: str
+    documents: int
+    done_bytes: int
+    total_bytes: int | None
+    finishing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Some documents of an export: `data` holds whole lines of NDJSON.
+
+    Attributes:
+        last_id: Where to go on `after`, at the ref `commit:` and `commit`, if the export is broken off.
+    """
+
+    data: bytes
+    documents: int
+    last_id: str
+    commit: str

@@ -203,6 +203,10 @@ class StillReferenced(KernelError):
         return cls(f"{id!r} is still linked to by {shown}", (), {"id": id, "referrers": ", ".join(first)})
 
 
+class UniqueViolation(KernelError):
+    """Another document has a value that must be unique."""
+
+
 class DocumentAlreadyExists(KernelError):
     """The document to insert exists."""
 
@@ -275,6 +279,52 @@ class UnknownConflict(KernelError):
 
 class MergeViolation(KernelError):
     """The merge's outcome breaks a reference or the ontology."""
+
+
+class InvalidFilter(KernelError):
+    """A filter or an order is malformed, or does not fit the ontology."""
+
+    @classmethod
+    def of(cls, column: int, description: str, field: str = "filter") -> Self:
+        """The fault of the field begins at this character, counted from 1."""
+        place = f"column {column}: {description}"
+        return cls(f"{field} is invalid at {place}", (Violation(field, place),), {"column": str(column)})
+
+
+class QueryTooCostly(KernelError):
+    """The query would examine more than its limit."""
+
+    @classmethod
+    def of(cls, limit: int, what: str = "documents") -> Self:
+        """More than `limit` documents (or `what`) would have to be examined."""
+        message = f"the query would examine more than {limit:,} {what}; narrow its type or filter, or index a property"
+        return cls(message, (), {"limit": str(limit)})
+
+
+class ImportNotFound(KernelError):
+    """There is no such import."""
+
+    @classmethod
+    def of(cls, database: str, id: str) -> Self:
+        """None of this id."""
+        return cls(f"database {database!r} has no import {id!r} of yours", (), {"database": database, "import": id})
+
+
+class ImportInvalid(KernelError):
+    """Documents of the import do not fit the ontology, or come twice."""
+
+
+class ImportConflict(KernelError):
+    """Others changed documents of the import since it began."""
+
+
+class ImportOutOfStep(KernelError):
+    """The import does not stand where the call takes it to be."""
+
+    @classmethod
+    def of(cls, message: str, offset: int) -> Self:
+        """It stands at `offset`."""
+        return cls(message, (Violation("offset", message),), {"offset": str(offset)})
 
 
 class StoreUnavailable(KernelError):

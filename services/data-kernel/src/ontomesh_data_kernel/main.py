@@ -1,12 +1,15 @@
 """The data kernel's process: settings, resources, domain, doors, serve."""
 
 import argparse
+import gc
 import sys
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from ontomesh_chassis import logs
 from ontomesh_chassis.health import Health
+from ontomesh_chassis.inprocess import LocalServer, OwnProcess
+from ontomesh_chassis.interceptors import StagedServer
 from ontomesh_chassis.server import run, serve
 from ontomesh_chassis.settings import load, variable
 from ontomesh_chassis.stages import Pipeline
@@ -48,6 +51,22 @@ async def serve_kernel(settings: KernelSettings) -> int:
         )
 
 
+async def open_in_process(url: str, password: str, principal: str) -> tuple[LocalServer, Kernel]:
+    """The kernel's gRPC services over the store of a URL, for calls of this process, which are all the principal's.
+
+    Close the kernel when done. Raises ConfigError, StoreUnavailable.
+    """
+    try:
+        kernel = Kernel(await open_store(url, password))
+    except (UnknownFormat, OSError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+    server = LocalServer()
+    staged = StagedServer(server, Pipeline(OwnProcess(principal), error_table()))
+    for service in grpc_services(kernel):
+        service.add(service.servicer, staged)
+    return server, kernel
+
+
 async def open_named(url: str, password: str, *, make: bool) -> OpenStore | None:
     """Open the store of a URL, None if there is none and it is not to be made. Raises ConfigError, StoreUnavailable."""
     try:
@@ -71,6 +90,7 @@ def main() -> None:
     _parser().parse_args()
     settings = load(KernelSettings)
     logs.configure(settings.log_format, settings.log_level)
+    gc.freeze()  # what is loaded by now stays: looking through it in each full collection would hold everybody for 50 ms
     sys.exit(run(lambda: serve_kernel(settings)))
 
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Callable, Collection, Generator, Map
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document
+from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document, Import
+from ontomesh_data_kernel.domain.query.tree import Plan, Query, Selection
 from ontomesh_data_kernel.domain.refs import Ref
 from ontomesh_data_kernel.errors import KernelError
 
@@ -53,12 +54,26 @@ class Referrers:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Asks who has a value of an indexed path, in any of `paths` (`Class.path`); `key` is the value's sort key and
+    `canonical` its canonical JSON form.
+    """
+
+    paths: tuple[str, ...]
+    key: bytes
+    canonical: object
+
+
+@dataclass(frozen=True, slots=True)
 class Needs:
-    """Facts that a decision asks for, all as of the head."""
+    """Facts that a decision asks for, all as of the head. `holders` leave out the documents that `bodies` or `etags`
+    of the same commit name only if the asker does so itself.
+    """
 
     bodies: Collection[str] = ()
     etags: Collection[str] = ()
     referrers: Referrers | None = None
+    holders: Sequence[Holder] = ()
     ontology: bool = False
     instances: tuple[str, ...] = ()
     since: Point | None = None
@@ -69,6 +84,8 @@ class Facts:
     """The answers to `Needs`; what was not asked for is empty.
 
     `bodies` and `etags` hold the documents that exist. `referrers` holds up to ten ids for each target that has any.
+    `holders` holds, for each question in its order, up to ten ids of documents that may have the value: a key may stand
+    for several long values.
     `ontology` holds the bodies of the ontology's elements by id. `instances` holds every document of the classes.
     `changed` holds the ids that changed since the point, and `merged` whether the head is anything but a continuation of
     the point without merges.
@@ -77,6 +94,7 @@ class Facts:
     bodies: Mapping[str, Version] = field(default_factory=dict)
     etags: Mapping[str, str] = field(default_factory=dict)
     referrers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    holders: Sequence[tuple[str, ...]] = ()
     ontology: Mapping[str, bytes] = field(default_factory=dict)
     instances: Sequence[tuple[str, bytes]] = ()
     changed: Collection[str] = ()
@@ -85,10 +103,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What a store indexes of a document version: its class and its links as (property, target id)."""
+    """What a store indexes of a document version: its class, its links as (path, target id), and its values as
+    (path, sort key); a path is a property, or dotted through subdocuments. No pair comes twice.
+    """
 
     cls: str
     links: tuple[tuple[str, str], ...] = ()
+    values: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +199,130 @@ def weigh(documents: int, size: int) -> int:
     return max(documents, size >> 10)
 
 
+@dataclass(frozen=True, slots=True)
+class StagedWrite:
+    """A document of an import: on which line it stood, and its version; `old` is what was indexed of the one staged
+    before, to be replaced. A write without a body takes it out, as it equals what the branch holds by its `etag`; with
+    `is_back` it was taken out and comes in again.
+    """
+
+    line: int
+    write: Write
+    is_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A document of an import as it was staged, and its etag at the point looked at (None if it does not exist there).
+
+    `is_same` if it was taken out; then and without a wish for bodies, `body` is None.
+    """
+
+    id: str
+    line: int
+    etag: str
+    current: str | None
+    is_same: bool = False
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StagedLink:
+    """A link of a staged document to what exists neither at the point looked at nor in the import."""
+
+    id: str
+    line: int
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRival:
+    """Documents of which at least the first is staged, that may have one value of a unique path: a key may stand for
+    several long values. `line` is the first's.
+    """
+
+    ids: tuple[str, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds between documents: `dangling` links (`Class.path`) are not checked, and no two documents have one
+    value in the paths (`Class.path`) of a group of `unique`. `unique_values` gives the (`Class.path`, sort key) pairs of
+    such paths that a stored body has.
+    """
+
+    dangling: Collection[str]
+    unique: Sequence[tuple[str, ...]]
+    unique_values: Callable[[bytes], Sequence[tuple[str, bytes]]]
+
+
+class Staging(Protocol):
+    """What a store has for imports: documents that land in small transactions, out of every reader's sight, and appear
+    all at once.
+
+    Methods that take an import raise ImportNotFound, and ImportOutOfStep if it is not at that revision any more.
+    """
+
+    async def begin(self, database: str, one: Import, base: Point, request: RequestKey | None) -> Import:
+        """Begin an import from a branch's point, or return the one that the request began. Drops, bit by bit, those
+        that got nothing for 24 hours. Raises DatabaseNotFound, RequestIdReused.
+        """
+        ...
+
+    async def get(self, database: str, principal: str, id: str) -> tuple[Import, Point]:
+        """Return an import, and the point that it began from."""
+        ...
+
+    async def stage(
+        self, database: str, before: Import, after: Import, writes: Sequence[StagedWrite]
+    ) -> Mapping[str, int]:
+        """Write some hundreds of documents and the import's new record, atomically and durably.
+
+        If documents that are neither to be replaced nor back were staged before, nothing is written: they are returned
+        with their lines.
+        """
+        ...
+
+    async def staged(
+        self, database: str, one: Import, point: Point, after: str, limit: int, *, bodies: bool
+    ) -> Sequence[Staged]:
+        """Return documents of the import that were not taken out, by id, those after `after`."""
+        ...
+
+    async def staged_of(self, database: str, one: Import, point: Point, ids: Collection[str]) -> Sequence[Staged]:
+        """Return those of the documents that are in the import, taken out or not, with their bodies."""
+        ...
+
+    async def taken_out(self, database: str, one: Import, limit: int) -> Sequence[tuple[int, str]]:
+        """Return (line, id) of documents that were taken out, by line."""
+        ...
+
+    async def unlinked(self, database: str, one: Import, point: Point, rules: Rules) -> Sequence[StagedLink]:
+        """Return up to 100 links that would dangle if the import were finished at the point."""
+        ...
+
+    async def rivals(self, database: str, one: Import, point: Point, rules: Rules) -> Sequence[StagedRival]:
+        """Return up to 1,000 groups of documents that would break uniqueness if the import were finished there."""
+        ...
+
+    async def finish(
+        self, database: str, one: Import, reviewed: Point, rules: Rules, make: Callable[[Head], Draft]
+    ) -> Draft | None:
+        """Make what was staged the next commit of the branch, atomically and durably: the draft, which has no writes.
+
+        Returns None, and does nothing, if what was reviewed at a point does not hold at the head: the ontology moved,
+        or others changed a document that is in the import, deleted one that it links to, or gave one a value that is
+        unique and also in the import. Raises what `make` raises, BranchNotFound.
+        """
+        ...
+
+    async def drop(self, database: str, one: Import) -> None:
+        """Give up an import that is not finished, and delete its documents bit by bit."""
+        ...
+
+
 class Store(Protocol):
     """A versioned document store.
 
@@ -185,6 +330,11 @@ class Store(Protocol):
     reads at a point are repeatable; nothing that a decision read changes before its draft is stored. Every method
     raises StoreUnavailable when the store is away, and those that take a database DatabaseNotFound.
     """
+
+    @property
+    def staging(self) -> Staging | None:
+        """What it has for imports; None if they are to be ordinary commits."""
+        ...
 
     async def create_database(self, database: Database, root: Commit, request: RequestKey | None) -> Database:
         """Create a database whose branch `main` is at `root`. Raises DatabaseAlreadyExists, RequestIdReused."""
@@ -260,6 +410,28 @@ class Store(Protocol):
         """Return documents of exactly these classes by id, those after `after`, and whether more follow.
 
         Stops at `limit` documents or once `max_bytes` of bodies are reached, but returns one if there is one.
+        """
+        ...
+
+    async def select(self, point: Point, query: Query, position: str, limit: int, max_bytes: int) -> Selection:
+        """Return documents that match, from a position on ("" is the beginning): up to `limit`, or until `max_bytes` of
+        bodies are reached, but one if there is one. Raises InvalidPageToken, QueryTooCostly.
+        """
+        ...
+
+    async def count(self, point: Point, query: Query) -> int:
+        """Return how many documents match. Raises QueryTooCostly."""
+        ...
+
+    async def explain(self, point: Point, query: Query) -> Plan:
+        """Say how the query would be served, without reading its documents."""
+        ...
+
+    async def referrers(
+        self, point: Point, target: str, paths: Collection[str], after: str, limit: int
+    ) -> Sequence[tuple[str, str]]:
+        """Return (id, path) of the links to a document by any of these paths (`Class.property`), by id and then path,
+        those after `after` (an id and a path joined by a space).
         """
         ...
 

@@ -89,7 +89,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     or differs from the one that the class's key generates.
     """
     ERROR_REASON_UNKNOWN_CLASS: _ErrorReason.ValueType  # 42
-    """[INVALID_ARGUMENT] The document's `@type` is missing, unknown or abstract at the
+    """[INVALID_ARGUMENT] The document's `@type` is missing, unknown, abstract or a subdocument's at the
     branch's head.
     """
     ERROR_REASON_SCHEMA_VIOLATION: _ErrorReason.ValueType  # 43
@@ -120,6 +120,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_EMPTY_COMMIT: _ErrorReason.ValueType  # 51
     """[FAILED_PRECONDITION] The commit would change nothing."""
+    ERROR_REASON_UNIQUE_VIOLATION: _ErrorReason.ValueType  # 52
+    """[FAILED_PRECONDITION] Another document has a value that the ontology declares unique. Field violations name up to
+    100 such values; metadata, of the first: `id` of the document, `property` (a path), `holder` (the other one's id).
+    """
     ERROR_REASON_INVALID_SCHEMA: _ErrorReason.ValueType  # 60
     """[INVALID_ARGUMENT] The ontology is malformed or inconsistent: each fault is a field
     violation such as `ontology.schema[2].author`.
@@ -137,6 +141,31 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """[FAILED_PRECONDITION] The merge has no conflict but its outcome breaks a reference or
     the ontology: one side deleted what the other links to, or tightened a class that the
     other filled. Field violations name the documents.
+    """
+    ERROR_REASON_INVALID_FILTER: _ErrorReason.ValueType  # 75
+    """[INVALID_ARGUMENT] The filter or the order is malformed, names what the ontology does not have, compares with what
+    is no value of the property's type, or is over a limit. The violation of `filter` or `order_by` says where;
+    metadata: `column`, the place of the fault in characters from 1 on.
+    """
+    ERROR_REASON_QUERY_TOO_COSTLY: _ErrorReason.ValueType  # 76
+    """[RESOURCE_EXHAUSTED] The query would examine more documents than it may. A more selective filter, an indexed
+    property or a smaller class helps; retrying the same does not. Metadata: `limit`, in documents.
+    """
+    ERROR_REASON_IMPORT_NOT_FOUND: _ErrorReason.ValueType  # 90
+    """[NOT_FOUND] There is no such import: it was never begun, belongs to another principal, was aborted, or got no upload
+    for 24 hours.
+    """
+    ERROR_REASON_IMPORT_INVALID: _ErrorReason.ValueType  # 91
+    """[FAILED_PRECONDITION] Documents of the import do not fit the ontology, or come twice. Field violations name up to
+    100 of them by their line, such as `line 42.age`; metadata: `violations`, their number.
+    """
+    ERROR_REASON_IMPORT_CONFLICT: _ErrorReason.ValueType  # 92
+    """[ABORTED] Others changed documents of the import since it began. Field violations name up to 100 of them; metadata:
+    `documents`, their number.
+    """
+    ERROR_REASON_IMPORT_OUT_OF_STEP: _ErrorReason.ValueType  # 93
+    """[ABORTED] The import does not stand where the call takes it to be: the piece does not follow on what is durable,
+    another upload is under way, or the import is finished. Metadata: `offset`, where it stands.
     """
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 80
     """[UNAVAILABLE] The store is away or busy beyond the call's deadline; retrying helps."""
@@ -222,7 +251,7 @@ ERROR_REASON_INVALID_DOCUMENT_ID: ErrorReason.ValueType  # 41
 or differs from the one that the class's key generates.
 """
 ERROR_REASON_UNKNOWN_CLASS: ErrorReason.ValueType  # 42
-"""[INVALID_ARGUMENT] The document's `@type` is missing, unknown or abstract at the
+"""[INVALID_ARGUMENT] The document's `@type` is missing, unknown, abstract or a subdocument's at the
 branch's head.
 """
 ERROR_REASON_SCHEMA_VIOLATION: ErrorReason.ValueType  # 43
@@ -253,6 +282,10 @@ Metadata: `request_id`.
 """
 ERROR_REASON_EMPTY_COMMIT: ErrorReason.ValueType  # 51
 """[FAILED_PRECONDITION] The commit would change nothing."""
+ERROR_REASON_UNIQUE_VIOLATION: ErrorReason.ValueType  # 52
+"""[FAILED_PRECONDITION] Another document has a value that the ontology declares unique. Field violations name up to
+100 such values; metadata, of the first: `id` of the document, `property` (a path), `holder` (the other one's id).
+"""
 ERROR_REASON_INVALID_SCHEMA: ErrorReason.ValueType  # 60
 """[INVALID_ARGUMENT] The ontology is malformed or inconsistent: each fault is a field
 violation such as `ontology.schema[2].author`.
@@ -270,6 +303,31 @@ ERROR_REASON_MERGE_VIOLATION: ErrorReason.ValueType  # 72
 """[FAILED_PRECONDITION] The merge has no conflict but its outcome breaks a reference or
 the ontology: one side deleted what the other links to, or tightened a class that the
 other filled. Field violations name the documents.
+"""
+ERROR_REASON_INVALID_FILTER: ErrorReason.ValueType  # 75
+"""[INVALID_ARGUMENT] The filter or the order is malformed, names what the ontology does not have, compares with what
+is no value of the property's type, or is over a limit. The violation of `filter` or `order_by` says where;
+metadata: `column`, the place of the fault in characters from 1 on.
+"""
+ERROR_REASON_QUERY_TOO_COSTLY: ErrorReason.ValueType  # 76
+"""[RESOURCE_EXHAUSTED] The query would examine more documents than it may. A more selective filter, an indexed
+property or a smaller class helps; retrying the same does not. Metadata: `limit`, in documents.
+"""
+ERROR_REASON_IMPORT_NOT_FOUND: ErrorReason.ValueType  # 90
+"""[NOT_FOUND] There is no such import: it was never begun, belongs to another principal, was aborted, or got no upload
+for 24 hours.
+"""
+ERROR_REASON_IMPORT_INVALID: ErrorReason.ValueType  # 91
+"""[FAILED_PRECONDITION] Documents of the import do not fit the ontology, or come twice. Field violations name up to
+100 of them by their line, such as `line 42.age`; metadata: `violations`, their number.
+"""
+ERROR_REASON_IMPORT_CONFLICT: ErrorReason.ValueType  # 92
+"""[ABORTED] Others changed documents of the import since it began. Field violations name up to 100 of them; metadata:
+`documents`, their number.
+"""
+ERROR_REASON_IMPORT_OUT_OF_STEP: ErrorReason.ValueType  # 93
+"""[ABORTED] The import does not stand where the call takes it to be: the piece does not follow on what is durable,
+another upload is under way, or the import is finished. Metadata: `offset`, where it stands.
 """
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 80
 """[UNAVAILABLE] The store is away or busy beyond the call's deadline; retrying helps."""

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!ontomesh/kernel/v1/ontology.proto\x12\x12ontomesh.kernel.v1\"*\n\x08Ontology\x12\x0e\n\x06schema\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"\xc1\x01\n\x0eOntologyChange\x12\x0e\n\x06schema\x18\x01 \x01(\x0c\x12\x35\n\x04mode\x18\x02 \x01(\x0e\x32\'.ontomesh.kernel.v1.OntologyChange.Mode\x12\x0e\n\x06remove\x18\x03 \x03(\t\x12\x17\n\x0f\x65xpected_digest\x18\x04 \x01(\t\"?\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_UPSERT\x10\x01\x12\x10\n\x0cMODE_REPLACE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!ontomesh/kernel/v1/ontology.proto\x12\x12ontomesh.kernel.v1\"*\n\x08Ontology\x12\x0e\n\x06schema\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"\xf4\x01\n\x0eOntologyChange\x12\x0e\n\x06schema\x18\x01 \x01(\x0c\x12\x35\n\x04mode\x18\x02 \x01(\x0e\x32\'.ontomesh.kernel.v1.OntologyChange.Mode\x12\x0e\n\x06remove\x18\x03 \x03(\t\x12\x17\n\x0f\x65xpected_digest\x18\x04 \x01(\t\x12\x31\n\nmigrations\x18\x05 \x03(\x0b\x32\x1d.ontomesh.kernel.v1.Migration\"?\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODE_UPSERT\x10\x01\x12\x10\n\x0cMODE_REPLACE\x10\x02\"\xb0\x03\n\tMigration\x12\x37\n\x0crename_class\x18\x01 \x01(\x0b\x32\x1f.ontomesh.kernel.v1.RenameClassH\x00\x12=\n\x0frename_property\x18\x02 \x01(\x0b\x32\".ontomesh.kernel.v1.RenamePropertyH\x00\x12\x35\n\x0bset_default\x18\x03 \x01(\x0b\x32\x1e.ontomesh.kernel.v1.SetDefaultH\x00\x12\x39\n\rcast_property\x18\x04 \x01(\x0b\x32 .ontomesh.kernel.v1.CastPropertyH\x00\x12\x39\n\rmove_property\x18\x05 \x01(\x0b\x32 .ontomesh.kernel.v1.MovePropertyH\x00\x12=\n\x0f\x64\x65lete_property\x18\x06 \x01(\x0b\x32\".ontomesh.kernel.v1.DeletePropertyH\x00\x12\x37\n\x0c\x64\x65lete_class\x18\x07 \x01(\x0b\x32\x1f.ontomesh.kernel.v1.DeleteClassH\x00\x42\x06\n\x04step\"\'\n\x0bRenameClass\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02to\x18\x02 \x01(\t\"<\n\x0eRenameProperty\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08property\x18\x02 \x01(\t\x12\n\n\x02to\x18\x03 \x01(\t\";\n\nSetDefault\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08property\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x0c\"\xff\x01\n\x0c\x43\x61stProperty\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08property\x18\x02 \x01(\t\x12\r\n\x05range\x18\x03 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x04 \x01(\t\x12:\n\x08on_error\x18\x05 \x01(\x0e\x32(.ontomesh.kernel.v1.CastProperty.OnError\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\x06 \x01(\x0c\"c\n\x07OnError\x12\x18\n\x14ON_ERROR_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_ERROR_REFUSE\x10\x01\x12\x14\n\x10ON_ERROR_DEFAULT\x10\x02\x12\x13\n\x0fON_ERROR_REMOVE\x10\x03\"G\n\x0cMoveProperty\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\n\n\x02to\x18\x03 \x01(\t\x12\x0f\n\x07to_type\x18\x04 \x01(\t\"0\n\x0e\x44\x65leteProperty\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x10\n\x08property\x18\x02 \x01(\t\"+\n\x0b\x44\x65leteClass\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06unlink\x18\x02 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ONTOLOGY']._serialized_start=57
   _globals['_ONTOLOGY']._serialized_end=99
   _globals['_ONTOLOGYCHANGE']._serialized_start=102
-  _globals['_ONTOLOGYCHANGE']._serialized_end=295
-  _globals['_ONTOLOGYCHANGE_MODE']._serialized_start=232
-  _globals['_ONTOLOGYCHANGE_MODE']._serialized_end=295
+  _globals['_ONTOLOGYCHANGE']._serialized_end=346
+  _globals['_ONTOLOGYCHANGE_MODE']._serialized_start=283
+  _globals['_ONTOLOGYCHANGE_MODE']._serialized_end=346
+  _globals['_MIGRATION']._serialized_start=349
+  _globals['_MIGRATION']._serialized_end=781
+  _globals['_RENAMECLASS']._serialized_start=783
+  _globals['_RENAMECLASS']._serialized_end=822
+  _globals['_RENAMEPROPERTY']._serialized_start=824
+  _globals['_RENAMEPROPERTY']._serialized_end=884
+  _globals['_SETDEFAULT']._serialized_start=886
+  _globals['_SETDEFAULT']._serialized_end=945
+  _globals['_CASTPROPERTY']._serialized_start=948
+  _globals['_CASTPROPERTY']._serialized_end=1203
+  _globals['_CASTPROPERTY_ONERROR']._serialized_start=1104
+  _globals['_CASTPROPERTY_ONERROR']._serialized_end=1203
+  _globals['_MOVEPROPERTY']._serialized_start=1205
+  _globals['_MOVEPROPERTY']._serialized_end=1276
+  _globals['_DELETEPROPERTY']._serialized_start=1278
+  _globals['_DELETEPROPERTY']._serialized_end=1326
+  _globals['_DELETECLASS']._serialized_start=1328
+  _globals['_DELETECLASS']._serialized_end=1371
 # @@protoc_insertion_point(module_scope)

@@ -24,10 +24,21 @@ class Ontology(_message.Message):
     """Ontology is the schema that the documents of one commit obey. It is versioned with them: an old
     commit is read under its own ontology.
 
-    Served now: `@context`; Class with `@inherits` (several parents), `@abstract`, `@key` (Lexical, Hash, ValueHash,
-    Random), `@documentation`, `@metadata`; Enum; properties that are required, Optional, List or Set of a scalar
-    `xsd:` type, an enum, or a link to a class. Every other construct of the language is refused with INVALID_SCHEMA,
-    which names it; none is ignored.
+    Served: `@context`; Class and TaggedUnion with `@inherits` (several parents), `@abstract`, `@subdocument`,
+    `@unfoldable` (kept, without effect on documents), `@oneOf`, `@key` (Lexical, Hash, ValueHash, Random),
+    `@documentation` (an object, or several with a `@language` each), `@metadata`; Enum; properties that are required,
+    Optional, List, Set (with `@cardinality`, or `@min_cardinality` and `@max_cardinality`; Cardinality is the same) or
+    Array (1 to 8 `@dimensions`, no gaps) of a scalar `xsd:` type, `sys:JSON`, `sys:Unit`, an enum, a link to a class, or
+    subdocuments of one. Foreign, Table and `sys:JSONDocument` are refused with INVALID_SCHEMA; nothing is ignored.
+
+    A subdocument stands within its document: an object with `@type` (which may be left away where its range has one
+    class) and without `@id`; one that is sent is dropped. Its subclasses are subdocuments too.
+
+    `@metadata` of a class may declare under `ontomesh`, for itself and its subclasses: `indexed`, the paths that get an
+    index (`license`, `address.city` through subdocuments; at most 8 properties long, at most 64 for a class); `unique`,
+    paths whose values only one document of the class and its subclasses has, else UNIQUE_VIOLATION (they are indexed as
+    well); `dangling`, paths to links whose targets need not exist. Links within subdocuments stand at most 8
+    properties deep.
 
     Names of classes, enums and properties have at most 128 characters: letters, digits, `_` and `-`, beginning with a
     letter or `_`. A class has at most 64 ancestors, and all classes together, inherited ones counted, at most 100,000
@@ -66,8 +77,8 @@ class OntologyChange(_message.Message):
     """OntologyChange changes the ontology as part of a commit (see `CreateCommitRequest.ontology`), so that
     a schema and the documents that need it arrive together.
 
-    A change that only weakens (a new class, a new optional property, a further enum value) applies at
-    once. One that strengthens is checked against every document of the classes concerned, as they stand
+    A change that only weakens (a new class, a new optional property, a further enum value or alternative, a wider
+    cardinality) applies at once. One that strengthens is checked against every document of the classes concerned, as they stand
     after the commit; if any does not fit, the commit is refused with SCHEMA_VIOLATED_BY_DATA.
     """
 
@@ -100,6 +111,7 @@ class OntologyChange(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     REMOVE_FIELD_NUMBER: _builtins.int
     EXPECTED_DIGEST_FIELD_NUMBER: _builtins.int
+    MIGRATIONS_FIELD_NUMBER: _builtins.int
     schema: _builtins.bytes
     """The elements: a JSON array, or one element after another (NDJSON), in UTF-8. At most 1 MiB."""
     mode: Global___OntologyChange.Mode.ValueType
@@ -112,6 +124,13 @@ class OntologyChange(_message.Message):
     def remove(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of classes and enums to remove. Only with MODE_UPSERT."""
 
+    @_builtins.property
+    def migrations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Migration]:
+        """What happens to the documents that are there, at most 100 steps. They are taken in order, each on what the ones
+        before have left; what a step says of the ontology (a class has another name) need not be said in `schema` as
+        well. Elements in `schema` win over those that the steps lead to.
+        """
+
     def __init__(
         self,
         *,
@@ -119,11 +138,337 @@ class OntologyChange(_message.Message):
         mode: Global___OntologyChange.Mode.ValueType = ...,
         remove: _abc.Iterable[_builtins.str] | None = ...,
         expected_digest: _builtins.str = ...,
+        migrations: _abc.Iterable[Global___Migration] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_digest", b"expected_digest", "mode", b"mode", "remove", b"remove", "schema", b"schema"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_digest", b"expected_digest", "migrations", b"migrations", "mode", b"mode", "remove", b"remove", "schema", b"schema"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OntologyChange: _TypeAlias = OntologyChange  # noqa: Y015
+
+@_typing.final
+class Migration(_message.Message):
+    """Migration is one step of changing documents together with their ontology, in the same commit: all of it happens, or
+    nothing. Documents that an operation of the commit names are left to that operation.
+
+    A value that a step cannot change, and a document that does not fit the ontology after the last step, is a violation:
+    SCHEMA_VIOLATED_BY_DATA. A step that names what is not there is refused with INVALID_SCHEMA and
+    `ontology.migrations[i]`.
+
+    A document's id changes with the name of its class alone, and what links to it follows, wherever it is. A step that
+    would change an id otherwise is a violation: casting a property of a key, or anything that changes a document whose
+    class has a ValueHash key.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RENAME_CLASS_FIELD_NUMBER: _builtins.int
+    RENAME_PROPERTY_FIELD_NUMBER: _builtins.int
+    SET_DEFAULT_FIELD_NUMBER: _builtins.int
+    CAST_PROPERTY_FIELD_NUMBER: _builtins.int
+    MOVE_PROPERTY_FIELD_NUMBER: _builtins.int
+    DELETE_PROPERTY_FIELD_NUMBER: _builtins.int
+    DELETE_CLASS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rename_class(self) -> Global___RenameClass:
+        """Gives a class another name."""
+
+    @_builtins.property
+    def rename_property(self) -> Global___RenameProperty:
+        """Gives a property another name."""
+
+    @_builtins.property
+    def set_default(self) -> Global___SetDefault:
+        """Gives a value to documents without one."""
+
+    @_builtins.property
+    def cast_property(self) -> Global___CastProperty:
+        """Changes a property's type, and the values with it."""
+
+    @_builtins.property
+    def move_property(self) -> Global___MoveProperty:
+        """Moves a property to another place."""
+
+    @_builtins.property
+    def delete_property(self) -> Global___DeleteProperty:
+        """Removes a property and its values."""
+
+    @_builtins.property
+    def delete_class(self) -> Global___DeleteClass:
+        """Removes a class and its documents."""
+
+    def __init__(
+        self,
+        *,
+        rename_class: Global___RenameClass | None = ...,
+        rename_property: Global___RenameProperty | None = ...,
+        set_default: Global___SetDefault | None = ...,
+        cast_property: Global___CastProperty | None = ...,
+        move_property: Global___MoveProperty | None = ...,
+        delete_property: Global___DeleteProperty | None = ...,
+        delete_class: Global___DeleteClass | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cast_property", b"cast_property", "delete_class", b"delete_class", "delete_property", b"delete_property", "move_property", b"move_property", "rename_class", b"rename_class", "rename_property", b"rename_property", "set_default", b"set_default", "step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cast_property", b"cast_property", "delete_class", b"delete_class", "delete_property", b"delete_property", "move_property", b"move_property", "rename_class", b"rename_class", "rename_property", b"rename_property", "set_default", b"set_default", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["rename_class", "rename_property", "set_default", "cast_property", "move_property", "delete_property", "delete_class"]  # noqa: Y015
+    _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
+
+Global___Migration: _TypeAlias = Migration  # noqa: Y015
+
+@_typing.final
+class RenameClass(_message.Message):
+    """RenameClass gives a class another name: in the ontology, in the ids of its documents, and in every link to them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The class, or an enum."""
+    to: _builtins.str
+    """The new name, which no class or enum has."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        to: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenameClass: _TypeAlias = RenameClass  # noqa: Y015
+
+@_typing.final
+class RenameProperty(_message.Message):
+    """RenameProperty gives a property another name: in the class that declares it and in its subclasses, in keys and
+    indexes, and in the documents.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    PROPERTY_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """The class that declares it."""
+    property: _builtins.str
+    """The property."""
+    to: _builtins.str
+    """The new name, which the class and its subclasses do not have."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        property: _builtins.str = ...,
+        to: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["property", b"property", "to", b"to", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenameProperty: _TypeAlias = RenameProperty  # noqa: Y015
+
+@_typing.final
+class SetDefault(_message.Message):
+    """SetDefault gives a value to the documents of a class and its subclasses that have none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    PROPERTY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """The class."""
+    property: _builtins.str
+    """The property; it may be one that `schema` brings."""
+    value: _builtins.bytes
+    """The value: JSON in UTF-8 that fits the property's type. At most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        property: _builtins.str = ...,
+        value: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["property", b"property", "type", b"type", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDefault: _TypeAlias = SetDefault  # noqa: Y015
+
+@_typing.final
+class CastProperty(_message.Message):
+    """CastProperty changes a property's type. Numbers, booleans and dates become strings and come back from such strings;
+    numbers become each other where nothing is lost, and booleans as 0 and 1; a dateTime gives its date or time, a date
+    the dateTime at its midnight in UTC. A single value becomes a Set or List of it; a Set or List a single value if it
+    holds at most one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _OnError:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OnErrorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[CastProperty._OnError.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        ON_ERROR_UNSPECIFIED: CastProperty._OnError.ValueType  # 0
+        """The same as ON_ERROR_REFUSE."""
+        ON_ERROR_REFUSE: CastProperty._OnError.ValueType  # 1
+        """It is a violation."""
+        ON_ERROR_DEFAULT: CastProperty._OnError.ValueType  # 2
+        """It becomes `default`."""
+        ON_ERROR_REMOVE: CastProperty._OnError.ValueType  # 3
+        """It is removed."""
+
+    class OnError(_OnError, metaclass=_OnErrorEnumTypeWrapper):
+        """What becomes of a value that cannot be changed, and of a missing one where one is required."""
+
+    ON_ERROR_UNSPECIFIED: CastProperty.OnError.ValueType  # 0
+    """The same as ON_ERROR_REFUSE."""
+    ON_ERROR_REFUSE: CastProperty.OnError.ValueType  # 1
+    """It is a violation."""
+    ON_ERROR_DEFAULT: CastProperty.OnError.ValueType  # 2
+    """It becomes `default`."""
+    ON_ERROR_REMOVE: CastProperty.OnError.ValueType  # 3
+    """It is removed."""
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    PROPERTY_FIELD_NUMBER: _builtins.int
+    RANGE_FIELD_NUMBER: _builtins.int
+    FAMILY_FIELD_NUMBER: _builtins.int
+    ON_ERROR_FIELD_NUMBER: _builtins.int
+    DEFAULT_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """The class that declares it."""
+    property: _builtins.str
+    """The property."""
+    range: _builtins.str
+    """The new type of a value: an `xsd:` type, an enum, a class or `sys:JSON`. Empty: as it is."""
+    family: _builtins.str
+    """Required, Optional, List or Set. Empty: as it is."""
+    on_error: Global___CastProperty.OnError.ValueType
+    """What happens to what does not fit."""
+    default: _builtins.bytes
+    """The whole property's value for ON_ERROR_DEFAULT: JSON in UTF-8."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        property: _builtins.str = ...,
+        range: _builtins.str = ...,
+        family: _builtins.str = ...,
+        on_error: Global___CastProperty.OnError.ValueType = ...,
+        default: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default", b"default", "family", b"family", "on_error", b"on_error", "property", b"property", "range", b"range", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CastProperty: _TypeAlias = CastProperty  # noqa: Y015
+
+@_typing.final
+class MoveProperty(_message.Message):
+    """MoveProperty moves a property, as it is declared, and its values: into a subdocument (`city` to `address.city`), out
+    of one, or, where `to_type` names it, to a class above or below.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    TO_TYPE_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """The class that declares the path's first property."""
+    path: _builtins.str
+    """The property, or a path to it through properties that hold one subdocument."""
+    to: _builtins.str
+    """The new path from the same class; empty with `to_type`. Subdocuments on it are made where they are missing. A
+    document that has a value there already is a violation.
+    """
+    to_type: _builtins.str
+    """A class that `type` inherits from, or that inherits from it: the property is declared there instead."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        path: _builtins.str = ...,
+        to: _builtins.str = ...,
+        to_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "to", b"to", "to_type", b"to_type", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveProperty: _TypeAlias = MoveProperty  # noqa: Y015
+
+@_typing.final
+class DeleteProperty(_message.Message):
+    """DeleteProperty removes a property of a class and its subclasses, with the values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    PROPERTY_FIELD_NUMBER: _builtins.int
+    type: _builtins.str
+    """The class that declares it."""
+    property: _builtins.str
+    """The property."""
+    def __init__(
+        self,
+        *,
+        type: _builtins.str = ...,
+        property: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["property", b"property", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteProperty: _TypeAlias = DeleteProperty  # noqa: Y015
+
+@_typing.final
+class DeleteClass(_message.Message):
+    """DeleteClass removes a class or enum, and the documents of just this class."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    UNLINK_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The class."""
+    unlink: _builtins.bool
+    """Removes properties of just this type, and links to those documents from other Optional properties, Sets and Lists.
+    Otherwise, and where such a link is required, a link to them is a violation.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        unlink: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "unlink", b"unlink"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteClass: _TypeAlias = DeleteClass  # noqa: Y015

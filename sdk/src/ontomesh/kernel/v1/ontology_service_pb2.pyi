@@ -3,8 +3,11 @@
 isort:skip_file
 Reading the ontology. Changing it is committing: see `commit_service.proto`."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ontomesh.kernel.v1 import ontology_pb2 as _ontology_pb2
 import builtins as _builtins
 import sys
@@ -70,3 +73,216 @@ class GetOntologyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetOntologyResponse: _TypeAlias = GetOntologyResponse  # noqa: Y015
+
+@_typing.final
+class CheckOntologyRequest(_message.Message):
+    """CheckOntologyRequest holds a change and where to try it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATABASE_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CHANGES_ONLY_FIELD_NUMBER: _builtins.int
+    database: _builtins.str
+    """The database's name."""
+    ref: _builtins.str
+    """Where to try it; see `ref.proto`. With a page token it must be the same as on the first page."""
+    page_size: _builtins.int
+    """How many violations at the most: 1 to 1,000; 0 means 100. Those of one document, at most 20, come together, so that
+    a page may hold up to 19 more. A page also ends after 10,000 documents, so it may have none although more follow.
+    """
+    page_token: _builtins.str
+    """`next_page_token` of the answer before."""
+    changes_only: _builtins.bool
+    """Only compares the ontologies and looks at no document."""
+    @_builtins.property
+    def change(self) -> _ontology_pb2.OntologyChange:
+        """The change, migrations included. With a page token it must be the same as on the first page."""
+
+    def __init__(
+        self,
+        *,
+        database: _builtins.str = ...,
+        ref: _builtins.str = ...,
+        change: _ontology_pb2.OntologyChange | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        changes_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "changes_only", b"changes_only", "database", b"database", "page_size", b"page_size", "page_token", b"page_token", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckOntologyRequest: _TypeAlias = CheckOntologyRequest  # noqa: Y015
+
+@_typing.final
+class CheckOntologyResponse(_message.Message):
+    """CheckOntologyResponse is what the change comes to, and a page of violations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    VIOLATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    EXAMINED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    VIOLATING_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    ONTOLOGY_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last."""
+    examined: _builtins.int
+    """How many documents were examined on this page and those before."""
+    changed: _builtins.int
+    """How many of those would change."""
+    violating: _builtins.int
+    """How many of those would not fit."""
+    commit: _builtins.str
+    """Id of the commit that it was tried at."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___OntologyDifference]:
+        """What the migration does, step by step, and then what differs between the ontology that it leads to and the new one,
+        by element and property; the same on every page.
+        """
+
+    @_builtins.property
+    def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___OntologyViolation]:
+        """What does not fit, by document id."""
+
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The classes, by their names at the ref, whose documents the change concerns."""
+
+    @_builtins.property
+    def ontology(self) -> _ontology_pb2.Ontology:
+        """The ontology after the change."""
+
+    def __init__(
+        self,
+        *,
+        differences: _abc.Iterable[Global___OntologyDifference] | None = ...,
+        violations: _abc.Iterable[Global___OntologyViolation] | None = ...,
+        next_page_token: _builtins.str = ...,
+        examined: _builtins.int = ...,
+        changed: _builtins.int = ...,
+        violating: _builtins.int = ...,
+        classes: _abc.Iterable[_builtins.str] | None = ...,
+        commit: _builtins.str = ...,
+        ontology: _ontology_pb2.Ontology | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ontology", b"ontology"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "classes", b"classes", "commit", b"commit", "differences", b"differences", "examined", b"examined", "next_page_token", b"next_page_token", "ontology", b"ontology", "violating", b"violating", "violations", b"violations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckOntologyResponse: _TypeAlias = CheckOntologyResponse  # noqa: Y015
+
+@_typing.final
+class OntologyDifference(_message.Message):
+    """OntologyDifference is one thing that a change does to an element of the ontology."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[OntologyDifference._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: OntologyDifference._Kind.ValueType  # 0
+        """Never sent."""
+        KIND_ADDED: OntologyDifference._Kind.ValueType  # 1
+        """An element or property is new, and asks nothing of documents that are there."""
+        KIND_REMOVED: OntologyDifference._Kind.ValueType  # 2
+        """An element or property is gone: documents that have it do not fit."""
+        KIND_WEAKENED: OntologyDifference._Kind.ValueType  # 3
+        """Whatever fitted fits still."""
+        KIND_STRENGTHENED: OntologyDifference._Kind.ValueType  # 4
+        """What fitted may not fit any more, or takes another form."""
+        KIND_NOTED: OntologyDifference._Kind.ValueType  # 5
+        """It means nothing for documents: documentation, metadata, indexes."""
+        KIND_MIGRATED: OntologyDifference._Kind.ValueType  # 6
+        """A step of the migration: documents change with it."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """Kind says what it means for documents."""
+
+    KIND_UNSPECIFIED: OntologyDifference.Kind.ValueType  # 0
+    """Never sent."""
+    KIND_ADDED: OntologyDifference.Kind.ValueType  # 1
+    """An element or property is new, and asks nothing of documents that are there."""
+    KIND_REMOVED: OntologyDifference.Kind.ValueType  # 2
+    """An element or property is gone: documents that have it do not fit."""
+    KIND_WEAKENED: OntologyDifference.Kind.ValueType  # 3
+    """Whatever fitted fits still."""
+    KIND_STRENGTHENED: OntologyDifference.Kind.ValueType  # 4
+    """What fitted may not fit any more, or takes another form."""
+    KIND_NOTED: OntologyDifference.Kind.ValueType  # 5
+    """It means nothing for documents: documentation, metadata, indexes."""
+    KIND_MIGRATED: OntologyDifference.Kind.ValueType  # 6
+    """A step of the migration: documents change with it."""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ELEMENT_FIELD_NUMBER: _builtins.int
+    PROPERTY_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    kind: Global___OntologyDifference.Kind.ValueType
+    """What it means."""
+    element: _builtins.str
+    """The class or enum, or `@context`; by its new name if it was renamed."""
+    property: _builtins.str
+    """The property; empty if it is about the element as a whole."""
+    description: _builtins.str
+    """What has changed, in words."""
+    def __init__(
+        self,
+        *,
+        kind: Global___OntologyDifference.Kind.ValueType = ...,
+        element: _builtins.str = ...,
+        property: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "element", b"element", "kind", b"kind", "property", b"property"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OntologyDifference: _TypeAlias = OntologyDifference  # noqa: Y015
+
+@_typing.final
+class OntologyViolation(_message.Message):
+    """OntologyViolation is one thing that does not fit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The document."""
+    field: _builtins.str
+    """The path within the document; empty if it is about the document as a whole."""
+    description: _builtins.str
+    """What is wrong."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        field: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field", b"field", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OntologyViolation: _TypeAlias = OntologyViolation  # noqa: Y015

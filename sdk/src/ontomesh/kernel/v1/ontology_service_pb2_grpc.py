@@ -40,6 +40,11 @@ class OntologyServiceStub:
                 request_serializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetOntologyRequest.SerializeToString,
                 response_deserializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetOntologyResponse.FromString,
                 _registered_method=True)
+        self.CheckOntology = channel.unary_unary(
+                '/ontomesh.kernel.v1.OntologyService/CheckOntology',
+                request_serializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyRequest.SerializeToString,
+                response_deserializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyResponse.FromString,
+                _registered_method=True)
 
 
 class OntologyServiceServicer:
@@ -54,6 +59,17 @@ class OntologyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckOntology(self, request, context):
+        """Says what a change of the ontology comes to, without making it: what of each element it adds, removes, weakens or
+        strengthens, and which documents do not fit afterwards, page by page. Looks at the documents as they stand at the
+        ref, of the classes that the change concerns, links that would lead nowhere among them; values that would no longer
+        be unique are found by `CreateCommit` with `validate_only`. Errors: INVALID_SCHEMA, ETAG_MISMATCH, MALFORMED_BODY, TOO_LARGE,
+        INVALID_REQUEST, INVALID_PAGE_TOKEN, and those of resolving the ref.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OntologyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -61,6 +77,11 @@ def add_OntologyServiceServicer_to_server(servicer, server):
                     servicer.GetOntology,
                     request_deserializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetOntologyRequest.FromString,
                     response_serializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetOntologyResponse.SerializeToString,
+            ),
+            'CheckOntology': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckOntology,
+                    request_deserializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyRequest.FromString,
+                    response_serializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -91,6 +112,33 @@ class OntologyService:
             '/ontomesh.kernel.v1.OntologyService/GetOntology',
             ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetOntologyRequest.SerializeToString,
             ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetOntologyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckOntology(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ontomesh.kernel.v1.OntologyService/CheckOntology',
+            ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyRequest.SerializeToString,
+            ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,13 @@ class OntologyServiceStub:
     """Returns the ontology at a ref; a branch that never had one has the empty ontology.
     Errors: those of resolving the ref.
     """
+    CheckOntology: _grpc.UnaryUnaryMultiCallable[_ontology_service_pb2.CheckOntologyRequest, _ontology_service_pb2.CheckOntologyResponse]
+    """Says what a change of the ontology comes to, without making it: what of each element it adds, removes, weakens or
+    strengthens, and which documents do not fit afterwards, page by page. Looks at the documents as they stand at the
+    ref, of the classes that the change concerns, links that would lead nowhere among them; values that would no longer
+    be unique are found by `CreateCommit` with `validate_only`. Errors: INVALID_SCHEMA, ETAG_MISMATCH, MALFORMED_BODY, TOO_LARGE,
+    INVALID_REQUEST, INVALID_PAGE_TOKEN, and those of resolving the ref.
+    """
 
 @_typing.type_check_only
 class OntologyServiceAsyncStub(OntologyServiceStub):
@@ -46,6 +53,13 @@ class OntologyServiceAsyncStub(OntologyServiceStub):
     GetOntology: _aio.UnaryUnaryMultiCallable[_ontology_service_pb2.GetOntologyRequest, _ontology_service_pb2.GetOntologyResponse]  # type: ignore[assignment]
     """Returns the ontology at a ref; a branch that never had one has the empty ontology.
     Errors: those of resolving the ref.
+    """
+    CheckOntology: _aio.UnaryUnaryMultiCallable[_ontology_service_pb2.CheckOntologyRequest, _ontology_service_pb2.CheckOntologyResponse]  # type: ignore[assignment]
+    """Says what a change of the ontology comes to, without making it: what of each element it adds, removes, weakens or
+    strengthens, and which documents do not fit afterwards, page by page. Looks at the documents as they stand at the
+    ref, of the classes that the change concerns, links that would lead nowhere among them; values that would no longer
+    be unique are found by `CreateCommit` with `validate_only`. Errors: INVALID_SCHEMA, ETAG_MISMATCH, MALFORMED_BODY, TOO_LARGE,
+    INVALID_REQUEST, INVALID_PAGE_TOKEN, and those of resolving the ref.
     """
 
 class OntologyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -59,6 +73,19 @@ class OntologyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ontology_service_pb2.GetOntologyResponse, _abc.Awaitable[_ontology_service_pb2.GetOntologyResponse]]:
         """Returns the ontology at a ref; a branch that never had one has the empty ontology.
         Errors: those of resolving the ref.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckOntology(
+        self,
+        request: _ontology_service_pb2.CheckOntologyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ontology_service_pb2.CheckOntologyResponse, _abc.Awaitable[_ontology_service_pb2.CheckOntologyResponse]]:
+        """Says what a change of the ontology comes to, without making it: what of each element it adds, removes, weakens or
+        strengthens, and which documents do not fit afterwards, page by page. Looks at the documents as they stand at the
+        ref, of the classes that the change concerns, links that would lead nowhere among them; values that would no longer
+        be unique are found by `CreateCommit` with `validate_only`. Errors: INVALID_SCHEMA, ETAG_MISMATCH, MALFORMED_BODY, TOO_LARGE,
+        INVALID_REQUEST, INVALID_PAGE_TOKEN, and those of resolving the ref.
         """
 
 def add_OntologyServiceServicer_to_server(servicer: OntologyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

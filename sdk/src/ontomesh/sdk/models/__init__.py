@@ -21,7 +21,23 @@ Only this part of the SDK imports pydantic.
 from ontomesh.sdk.models.document import DocumentModel
 from ontomesh.sdk.models.keys import Key, hashed, lexical, random_key, value_hash
 from ontomesh.sdk.models.links import Link
+from ontomesh.sdk.models.markers import Dangling, Indexed, OneOf, Unique, Xsd
 from ontomesh.sdk.models.ontology import ontology_of
-from ontomesh.sdk.models.shapes import Xsd
+from ontomesh.sdk.models.rendering import render
 
-__all__ = ["DocumentModel", "Key", "Link", "Xsd", "hashed", "lexical", "ontology_of", "random_key", "value_hash"]
+__all__ = [
+    "Dangling",
+    "DocumentModel",
+    "Indexed",
+    "Key",
+    "Link",
+    "OneOf",
+    "Unique",
+    "Xsd",
+    "hashed",
+    "lexical",
+    "ontology_of",
+    "random_key",
+    "render",
+    "value_hash",
+]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from ontomesh.sdk.models.keys import Key
 from ontomesh.sdk.models.links import Link
+from ontomesh.sdk.models.markers import Dangling, Indexed, OneOf, Unique
 from ontomesh.sdk.models.shapes import Shape, shape_of
 from ontomesh.sdk.resources import Document
 
@@ -18,10 +19,16 @@ class DocumentModel(BaseModel):
 
     Fields are properties, under their alias if they have one. `id` is the document's `@id`, and no property: None
     until the kernel has generated it from the class's key. Class keywords: `key` says how, `abstract` that there are
-    no documents of just this class. Both count for the class alone, not for those that inherit from it.
+    no documents of just this class, `subdocument` that its values lie within other documents, `tagged` that each value
+    has exactly one of the fields (a TaggedUnion), `unfoldable` that it may be shown unfolded, `indexed` and `unique`
+    name paths such as `address.city`, `documentation` and `metadata` stand for the docstring's and the markers' own.
+    All count for the class alone, not for those that inherit from it, except `subdocument`.
 
-    Fields may be str, bool, int, float, Decimal, datetime, date, time, bytes, an Enum of strings or a `Link`; one of
-    these or None; or a list or a set of one of these. A Decimal keeps its digits.
+    Fields may be str, bool, int, float, Decimal, datetime, date, time, timedelta, bytes, an Enum of strings, a Literal
+    of strings (an enum named after class and field), a `Link`, a model with `subdocument=True`, or any JSON (`Any`,
+    `JsonValue`); one of these or None; a list or a set of one of these (`Field(min_length=1, max_length=3)` bounds a
+    set); or lists of lists. A Decimal keeps its digits. `Annotated` adds `Indexed()`, `Unique()`, `Dangling()`,
+    `OneOf()` and `Xsd(...)`.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -30,13 +37,38 @@ class DocumentModel(BaseModel):
 
     class_key: ClassVar[Key | None] = None
     class_abstract: ClassVar[bool] = False
+    class_subdocument: ClassVar[bool] = False
+    class_tagged: ClassVar[bool] = False
+    class_unfoldable: ClassVar[bool] = False
+    class_indexed: ClassVar[tuple[str, ...]] = ()
+    class_unique: ClassVar[tuple[str, ...]] = ()
+    class_documentation: ClassVar[Any] = None
+    class_metadata: ClassVar[Mapping[str, Any] | None] = None
     # Properties of the document that the model has no field for; kept, so that writing it back loses nothing.
     _rest: dict[str, Any] = PrivateAttr(default_factory=dict)
 
-    def __init_subclass__(cls, *, key: Key | None = None, abstract: bool = False, **config: Unpack[ConfigDict]) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        key: Key | None = None,
+        abstract: bool = False,
+        subdocument: bool = False,
+        tagged: bool = False,
+        unfoldable: bool = False,
+        indexed: tuple[str, ...] = (),
+        unique: tuple[str, ...] = (),
+        documentation: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+        **config: Unpack[ConfigDict],
+    ) -> None:
         super().__init_subclass__(**config)
         cls.class_key = key
         cls.class_abstract = abstract
+        cls.class_subdocument = subdocument or cls.class_subdocument
+        cls.class_tagged = tagged
+        cls.class_unfoldable = unfoldable
+        cls.class_indexed, cls.class_unique = tuple(indexed), tuple(unique)
+        cls.class_documentation, cls.class_metadata = documentation, metadata
 
     def link(self) -> "Link[Self]":
         """A link to this document.
@@ -93,6 +125,8 @@ def properties_of(model: type[DocumentModel]) -> dict[str, tuple[str, Shape]]:
     # Kept in the class's own namespace: a subclass has other fields.
     found: dict[str, tuple[str, Shape]] | None = model.__dict__.get("_ontomesh_properties")
     if found is None:
+        if not model.__pydantic_complete__:
+            model.model_rebuild()
         found = {
             name: (field.alias or name, shape_of(field.annotation, field.metadata, f"{model.__name__}.{name}"))
             for name, field in model.model_fields.items()
@@ -100,6 +134,12 @@ def properties_of(model: type[DocumentModel]) -> dict[str, tuple[str, Shape]]:
         }
         type.__setattr__(model, "_ontomesh_properties", found)
     return found
+
+
+def markers_of(model: type[DocumentModel], name: str) -> tuple[Indexed | Unique | Dangling | OneOf, ...]:
+    """What a field's annotation says of its property."""
+    metadata = model.model_fields[name].metadata
+    return tuple(each for each in metadata if isinstance(each, Indexed | Unique | Dangling | OneOf))
 
 
 def _subclass(model: type[Model], name: str) -> type[Model] | None:

@@ -5,7 +5,9 @@ import sys
 from enum import Enum
 from typing import Any, ForwardRef
 
-from ontomesh.sdk.models.document import DocumentModel, properties_of
+from ontomesh.sdk.models.document import DocumentModel, markers_of, properties_of
+from ontomesh.sdk.models.markers import Dangling, Indexed, OneOf, Unique
+from ontomesh.sdk.models.shapes import Shape
 
 
 def ontology_of(*models: type[DocumentModel]) -> list[dict[str, Any]]:
@@ -39,19 +41,37 @@ def _add(element: type, elements: dict[str, dict[str, Any]], sources: dict[str, 
     for parent in parents:
         _add(parent, elements, sources)
     elements[name] = _class(element, parents)
-    for _, shape in properties_of(element).values():
+    for name, (_, shape) in properties_of(element).items():
+        if isinstance(shape.target, tuple):
+            if _is_own(element, name, parents):
+                _add_literal(shape, element, elements, sources)
+            continue
         target = _resolved(shape.target, element)
         if isinstance(target, type) and issubclass(target, Enum | DocumentModel):
             _add(target, elements, sources)
 
 
+def _add_literal(shape: Shape, owner: type, elements: dict[str, dict[str, Any]], sources: dict[str, type]) -> None:
+    """The enum that a Literal stands for."""
+    assert isinstance(shape.target, tuple)
+    element = {"@type": "Enum", "@id": shape.range, "@value": list(shape.target)}
+    if elements.get(shape.range, element) != element:
+        raise TypeError(f"the Literal of {owner.__name__} and another element are both called {shape.range}")
+    elements[shape.range] = element
+    sources[shape.range] = owner
+
+
 def _class(model: type[DocumentModel], parents: list[type[DocumentModel]]) -> dict[str, Any]:
-    element: dict[str, Any] = {"@type": "Class", "@id": model.__name__}
+    element: dict[str, Any] = {"@type": "TaggedUnion" if model.class_tagged else "Class", "@id": model.__name__}
     if parents:
         names = [parent.__name__ for parent in parents]
         element["@inherits"] = names[0] if len(names) == 1 else names
     if model.class_abstract:
         element["@abstract"] = []
+    if model.class_subdocument:
+        element["@subdocument"] = []
+    if model.class_unfoldable:
+        element["@unfoldable"] = []
     properties = properties_of(model)
     if model.class_key is not None:
         element["@key"] = {"@type": model.class_key.kind}
@@ -64,7 +84,41 @@ def _class(model: type[DocumentModel], parents: list[type[DocumentModel]]) -> di
     documentation = _documentation(model, {alias: text for alias, text in described.items() if text})
     if documentation:
         element["@documentation"] = documentation
-    return element | {alias: shape.schema for alias, shape in own.values()}
+    if metadata := _metadata(model, own):
+        element["@metadata"] = metadata
+    groups: dict[str, dict[str, Any]] = {}
+    for name, (alias, shape) in own.items():
+        group = next((each.group for each in markers_of(model, name) if isinstance(each, OneOf)), None)
+        if model.class_tagged or group is not None:
+            # An alternative is there or not: its type alone says what it holds.
+            declared = shape.range if shape.family in ("One", "Optional") else shape.schema
+            (element if group is None else groups.setdefault(group, {}))[alias] = declared
+        else:
+            element[alias] = shape.schema
+    if groups:
+        element["@oneOf"] = next(iter(groups.values())) if len(groups) == 1 else list(groups.values())
+    return element
+
+
+def _metadata(model: type[DocumentModel], own: dict[str, tuple[str, Shape]]) -> dict[str, Any]:
+    """The class's own metadata, with what markers and keywords say of indexes."""
+    declared: dict[str, list[str]] = {}
+    for kind, marker, paths in (
+        ("indexed", Indexed, model.class_indexed),
+        ("unique", Unique, model.class_unique),
+        ("dangling", Dangling, ()),
+    ):
+        marked = [
+            alias
+            for name, (alias, _) in own.items()
+            if any(isinstance(each, marker) for each in markers_of(model, name))
+        ]
+        if marked or paths:
+            declared[kind] = [*marked, *paths]
+    metadata = dict(model.class_metadata or {})
+    if declared:
+        metadata["ontomesh"] = {**metadata.get("ontomesh", {}), **declared}
+    return metadata
 
 
 def _enum(kind: type[Enum]) -> dict[str, Any]:
@@ -77,7 +131,9 @@ def _enum(kind: type[Enum]) -> dict[str, Any]:
     return element
 
 
-def _documentation(element: type, properties: dict[str, str]) -> dict[str, Any]:
+def _documentation(element: type, properties: dict[str, str]) -> Any:
+    if getattr(element, "class_documentation", None) is not None:
+        return element.class_documentation  # type: ignore[attr-defined]
     # Only the class's own docstring: `getdoc` would take that of a base.
     text = element.__dict__.get("__doc__")
     documentation: dict[str, Any] = {"@comment": inspect.cleandoc(text)} if text else {}

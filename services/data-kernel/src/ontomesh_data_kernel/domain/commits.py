@@ -34,6 +34,7 @@ from ontomesh_data_kernel.domain.ontologies import OntologyCache
 from ontomesh_data_kernel.domain.operations import parse_operations
 from ontomesh_data_kernel.domain.paging import make_token, read_number, read_token
 from ontomesh_data_kernel.domain.refs import parse_ref
+from ontomesh_data_kernel.domain.steps import asked_steps
 from ontomesh_data_kernel.domain.verifying import verify
 from ontomesh_data_kernel.errors import BranchNotFound, InvalidRequest, KernelError
 from ontomesh_data_kernel.ports import RequestKey, Store
@@ -169,7 +170,9 @@ def _key(caller: Caller, request: CommitRequest, record: Record) -> RequestKey |
         "commit",
         record.branch,
         operations,
-        () if edit is None else (edit.schema, edit.replace, edit.remove, edit.expected_digest),
+        ()
+        if edit is None
+        else (edit.schema, edit.replace, edit.remove, edit.expected_digest, *asked_steps(edit.migrations)),
         record.message,
         record.author,
         tuple(sorted(record.metadata.items())),

@@ -6,17 +6,10 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from ontomesh_data_kernel.domain.canonical import parse_body
-from ontomesh_data_kernel.domain.drafting import (
-    Examined,
-    Outcome,
-    Record,
-    Revalidation,
-    check_references,
-    class_of,
-    draft,
-)
+from ontomesh_data_kernel.domain.drafting import Outcome, Record, check_references, class_of, draft
 from ontomesh_data_kernel.domain.identity import Clock
 from ontomesh_data_kernel.domain.limits import MAX_BODY_BYTES, MAX_SCHEMA_BYTES
+from ontomesh_data_kernel.domain.migrating import Migration
 from ontomesh_data_kernel.domain.model import (
     Commit,
     CommitRequest,
@@ -34,17 +27,25 @@ from ontomesh_data_kernel.domain.ontology import (
     Ontology,
     OntologyChange,
     Prepared,
-    apply,
+    apply_to,
     parse_schema_text,
 )
+from ontomesh_data_kernel.domain.ontology.model import element_json
+from ontomesh_data_kernel.domain.ontology.ontology import parse_elements
+from ontomesh_data_kernel.domain.ontology.types import Fault
 from ontomesh_data_kernel.domain.operations import Parsed, Ready, prepare_operations, size_of, updated
+from ontomesh_data_kernel.domain.revalidating import Examined, Revalidation
+from ontomesh_data_kernel.domain.uniqueness import check_held, check_unique
 from ontomesh_data_kernel.errors import (
     DocumentAlreadyExists,
     DocumentNotFound,
     EmptyCommit,
     EtagMismatch,
+    InvalidRequest,
     KernelError,
+    SchemaViolation,
     StaleHead,
+    Violation,
 )
 from ontomesh_data_kernel.ports import Decision, Draft, Facts, Head, Needs, Point, Version, weigh
 
@@ -102,10 +103,12 @@ class Attempt:
     def prepare(self, base: Ontology) -> Precheck:
         """Check everything that depends on the ontology alone."""
         edit = self._request.ontology
-        target = base if edit is None else changed_ontology(base, edit)
+        target, migration = (base, None) if edit is None else changed_ontology(base, edit)
         ready = prepare_operations(self._parsed, target, self._draw_id)
-        revalidation = Revalidation(base, target) if target.digest != base.digest else None
-        return Precheck(base, target, ready, revalidation)
+        if migration is not None:
+            _check_names(ready, migration)
+        changed = migration is not None or target.digest != base.digest
+        return Precheck(base, target, ready, Revalidation(base, target, migration) if changed else None)
 
     def decide(self, head: Head) -> Decision:
         """Decide the commit at a head; see `ports.Decision`."""
@@ -120,11 +123,14 @@ class Attempt:
         if precheck.refused is not None:
             raise precheck.refused
         target = precheck.target or base
-        outcome, results = yield from self._apply(precheck.ready, target, head)
+        outcome, results = yield from self._apply(precheck, target, head)
+        examined: Mapping[str, Examined] = {}
         if precheck.revalidation is not None:
             examined = yield from _examined_at(head, precheck, precheck.revalidation)
             precheck.revalidation.settle(examined, outcome)
+            yield from check_held(examined, outcome)
         yield from check_references(outcome, target)
+        yield from check_unique(outcome, base, target, examined)
         made = draft(head, self._record, outcome, base, target, self._clock, lambda commit: reply_of(commit, results))
         if not made.writes:
             raise EmptyCommit("the commit would change nothing")
@@ -135,8 +141,10 @@ class Attempt:
         return made
 
     def _apply(
-        self, ready: Sequence[Ready], target: Ontology, head: Head
+        self, precheck: Precheck, target: Ontology, head: Head
     ) -> Generator[Needs, Facts, tuple[Outcome, list[OperationResult]]]:
+        ready = precheck.ready
+        migration = precheck.revalidation.migration if precheck.revalidation is not None else None
         facts = yield Needs(bodies=[one.id for one in ready])
         outcome = Outcome(current=dict(facts.bodies))
         results = []
@@ -150,7 +158,7 @@ class Attempt:
             document, place = one.document, "body"
             if isinstance(one.parsed.operation, Update):
                 assert version is not None
-                document, place = _update(one.parsed, one.parsed.operation, version, target), "patch"
+                document, place = _update(one.parsed, one.parsed.operation, version, target, migration), "patch"
             assert document is not None
             outcome.documents[one.id] = document
             outcome.places[one.id] = f"{one.parsed.field}.{place}"
@@ -171,9 +179,28 @@ def _check_presence(one: Ready, version: Version | None, head: Head) -> None:
         raise DocumentNotFound.of(one.id, head.point.commit, parsed.field)
 
 
-def _update(parsed: Parsed, operation: Update, version: Version, target: Ontology) -> Prepared:
+def _check_names(ready: Sequence[Ready], migration: Migration) -> None:
+    """Raise InvalidRequest for an operation on a document whose id the migration changes."""
+    for one in ready:
+        if class_of(one.id) in migration.renamed:
+            description = (
+                f"the same change renames or removes the class {class_of(one.id)}: commit this before or after"
+            )
+            raise InvalidRequest.at(one.parsed.field, description)
+
+
+def _update(
+    parsed: Parsed, operation: Update, version: Version, target: Ontology, migration: Migration | None
+) -> Prepared:
     assert parsed.body is not None
     current = parse_body(version.body, limit=MAX_BODY_BYTES)
+    if migration is not None:
+        try:
+            current = migration.apply(current) or current
+        except Fault as fault:
+            faults = [Violation(*one).within(operation.id) for one in fault.faults]
+            message = f"the migration cannot change {operation.id!r}: {faults[0].field}: {faults[0].description}"
+            raise SchemaViolation(message, [one.within(f"{parsed.field}.id") for one in faults]) from None
     changed = updated(operation, parsed.body, current)
     try:
         return target.compile().prepare(changed, document_id=operation.id, random_id=str)
@@ -202,18 +229,24 @@ def _examined_at(
     return examined
 
 
-def changed_ontology(base: Ontology, edit: OntologyEdit) -> Ontology:
-    """The ontology after an edit. Raises EtagMismatch, InvalidSchema, MalformedBody, TooLarge; fields begin with
-    `ontology.`.
+def changed_ontology(base: Ontology, edit: OntologyEdit, field: str = "ontology") -> tuple[Ontology, Migration | None]:
+    """The ontology after an edit, and its migration if it has one. Raises EtagMismatch, InvalidSchema, InvalidRequest,
+    MalformedBody, TooLarge; fields begin with `field`.
     """
     if edit.expected_digest and edit.expected_digest != base.digest:
-        raise EtagMismatch.of(SCHEMA_PREFIX.rstrip("/"), base.digest, "ontology.expected_digest")
-    elements = parse_schema_text(edit.schema, limit=MAX_SCHEMA_BYTES, field="ontology.schema") if edit.schema else []
+        raise EtagMismatch.of(SCHEMA_PREFIX.rstrip("/"), base.digest, f"{field}.expected_digest")
+    elements = parse_schema_text(edit.schema, limit=MAX_SCHEMA_BYTES, field=f"{field}.schema") if edit.schema else []
     mode = ChangeMode.REPLACE if edit.replace else ChangeMode.UPSERT
     try:
-        return apply(base, OntologyChange(elements, mode, edit.remove))
+        migration = None
+        if edit.migrations:
+            declared = [element_json(element) for _, element in parse_elements(elements)]
+            explicit = {str(element.get("@id", "@context")): element for element in declared}
+            migration = Migration(base, edit.migrations, explicit)
+        left = base.elements if migration is None else [element for _, element in migration.elements]
+        return apply_to(left, OntologyChange(elements, mode, edit.remove)), migration
     except KernelError as error:
-        raise error.within("ontology") from None
+        raise error.within(field) from None
 
 
 def request_weight(request: CommitRequest) -> int:

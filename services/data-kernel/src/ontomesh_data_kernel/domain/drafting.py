@@ -3,18 +3,11 @@
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ontomesh_data_kernel.domain.canonical import document_hash, parse_body
+from ontomesh_data_kernel.domain.canonical import document_hash
 from ontomesh_data_kernel.domain.identity import Clock, identified
-from ontomesh_data_kernel.domain.limits import MAX_BODY_BYTES
 from ontomesh_data_kernel.domain.model import Commit
-from ontomesh_data_kernel.domain.ontology import AffectedClasses, Ontology, Prepared, affected_classes
-from ontomesh_data_kernel.errors import (
-    DanglingLink,
-    KernelError,
-    SchemaViolatedByData,
-    StillReferenced,
-    Violation,
-)
+from ontomesh_data_kernel.domain.ontology import Ontology, Prepared
+from ontomesh_data_kernel.errors import DanglingLink, StillReferenced, Violation
 from ontomesh_data_kernel.ports import Draft, Facts, Head, Indexed, Needs, Point, Referrers, Version, Write
 
 SCHEMA_CLASS = "@schema"
@@ -39,10 +32,16 @@ class Outcome:
     current: dict[str, Version] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
 
-    def link_targets(self) -> set[str]:
-        """The documents that are linked to and not named by the commit."""
-        targets = {target for document in self.documents.values() for _, target in document.links}
+    def link_targets(self, ontology: Ontology) -> set[str]:
+        """The documents that are linked to by what may not dangle, and not named by the commit."""
+        targets = {target for document in self.documents.values() for _, target in _held_links(document, ontology)}
         return targets - self.documents.keys() - self.deleted.keys()
+
+
+def _held_links(document: Prepared, ontology: Ontology) -> Iterable[tuple[str, str]]:
+    """The document's links but for those that may dangle."""
+    dangling = ontology.hierarchy.dangling[document.cls]
+    return [link for link in document.links if link[0] not in dangling] if dangling else document.links
 
 
 def check_references(
@@ -52,7 +51,7 @@ def check_references(
 
     Raises DanglingLink, StillReferenced.
     """
-    targets = outcome.link_targets() - set(known)
+    targets = outcome.link_targets(ontology) - set(known)
     deleted = [id for id in outcome.deleted if id in outcome.current]
     paths = {
         f"{holder}.{name}" for cls in {class_of(id) for id in deleted} for holder, name in ontology.link_paths_to(cls)
@@ -69,89 +68,22 @@ def check_references(
             raise StillReferenced.of(id, holders)
     missing = {target for target in targets if target not in existing} | outcome.deleted.keys()
     if missing:
-        _refuse_dangling(outcome, missing)
+        _refuse_dangling(outcome, ontology, missing)
 
 
-def _refuse_dangling(outcome: Outcome, missing: Collection[str]) -> None:
+def _refuse_dangling(outcome: Outcome, ontology: Ontology, missing: Collection[str]) -> None:
     violations = [
         Violation(f"{outcome.places.get(id, id)}.{name}", f"links to {target!r}, which does not exist")
         for id, document in outcome.documents.items()
-        for name, target in document.links
+        for name, target in _held_links(document, ontology)
         if target in missing
     ]
     if violations:
-        dangling = {t for d in outcome.documents.values() for _, t in d.links if t in missing}
+        dangling = {t for d in outcome.documents.values() for _, t in _held_links(d, ontology) if t in missing}
         shown = sorted(dangling)[:_MAX_TARGETS]
         more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
         message = f"{violations[0].field} {violations[0].description}{more}"
         raise DanglingLink(message, violations[:MAX_DATA_VIOLATIONS], {"targets": ", ".join(shown)})
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """A document looked at under a new ontology: what it becomes, or what is wrong with it."""
-
-    id: str
-    version: Version
-    document: Prepared | None
-    violations: tuple[Violation, ...] = ()
-
-
-class Revalidation:
-    """Looks at existing documents under a changed ontology."""
-
-    def __init__(self, old: Ontology, new: Ontology) -> None:
-        self.old, self.new = old, new
-        self.affected: AffectedClasses = affected_classes(old, new)
-        concerned = self.affected.revalidate | self.affected.reindex | self.affected.rekeyed
-        self.classes = tuple(sorted(concerned))
-
-    def examine(self, documents: Iterable[tuple[str, bytes]]) -> list[Examined]:
-        """Look at documents; those that stay as they are, index and all, are left out."""
-        prepare = self.new.compile().prepare
-        found = []
-        for id, body in documents:
-            version = Version(document_hash(body).hex(), body)
-            if class_of(id) in self.affected.rekeyed:
-                violation = Violation(id, "its class's @key cannot change while the class has documents")
-                found.append(Examined(id, version, None, (violation,)))
-                continue
-            parsed = parse_body(body, limit=MAX_BODY_BYTES)
-            try:
-                document = prepare(parsed, document_id=id, random_id=_no_id)
-            except KernelError as error:
-                violations = tuple(violation.within(id) for violation in error.violations)
-                found.append(Examined(id, version, None, violations or (Violation(id, error.message),)))
-                continue
-            if document.body != body or class_of(id) in self.affected.reindex:
-                found.append(Examined(id, version, document))
-        return found
-
-    def settle(self, examined: Mapping[str, Examined], outcome: Outcome) -> None:
-        """Add what the documents become to the outcome; those that the commit itself changes are not looked at.
-
-        Raises SchemaViolatedByData.
-        """
-        named = outcome.documents.keys() | outcome.deleted.keys()
-        violations: list[Violation] = []
-        for id, one in examined.items():
-            if id in named:
-                continue
-            violations += one.violations
-            if one.document is not None:
-                outcome.documents[id] = one.document
-                outcome.current[id] = one.version
-        if violations:
-            more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
-            raise SchemaViolatedByData(
-                f"existing documents do not fit the ontology: {violations[0].field}: {violations[0].description}{more}",
-                violations[:MAX_DATA_VIOLATIONS],
-                {"violations": str(len(violations))},
-            )
-
-
-def _no_id() -> str:
-    raise AssertionError("a stored document has its id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,19 +138,19 @@ def _is_touch(write: Write, outcome: Outcome) -> bool:
 
 
 def _document_writes(outcome: Outcome, old: Ontology) -> Sequence[Write]:
-    links = old.compile().links
+    index = old.compile().index
     writes = []
     for id, document in outcome.documents.items():
         current = outcome.current.get(id)
-        was = Indexed(class_of(id), links(current.body)) if current is not None else None
-        indexed = Indexed(document.cls, document.links)
+        was = Indexed(class_of(id), *index(current.body)) if current is not None else None
+        indexed = Indexed(document.cls, document.links, document.values)
         if current is not None and current.etag == document.etag and was == indexed:
             continue
         writes.append(Write(id, document.etag, document.body, indexed, was))
     for id in outcome.deleted:
         current = outcome.current.get(id)
         if current is not None:
-            writes.append(Write(id, "", None, None, Indexed(class_of(id), links(current.body))))
+            writes.append(Write(id, "", None, None, Indexed(class_of(id), *index(current.body))))
     return writes
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ontomesh_data_kernel.domain.drafting import Examined, Revalidation
+from ontomesh_data_kernel.domain.revalidating import Examined, Revalidation
 from ontomesh_data_kernel.ports import Point, Store
 
 _PAGE = 1_000

@@ -1,7 +1,8 @@
 """The id of a commit, and the digests that make writes idempotent."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 from ontomesh_data_kernel.domain.canonical import encode
@@ -33,6 +34,41 @@ def commit_id(commit: Commit, changes: Iterable[tuple[str, str | None]]) -> str:
     return blake2b(encode(record), digest_size=32).hexdigest()
 
 
+class ChangesHash:
+    """The id of a commit of any number of changes, in one pass over them: it is as `commit_id` makes it.
+
+    The changes of an author's commit on a branch are added in order of their ids; `identified` may then be asked more
+    than once.
+    """
+
+    def __init__(self, author: str, branch: str) -> None:
+        self.count = 0
+        self._digest = blake2b(
+            b'{"author":%s,"branch":%s,"changes":[' % (encode(author), encode(branch)), digest_size=32
+        )
+
+    def add(self, changes: Sequence[tuple[str, str | None]]) -> None:
+        """Add changes, as (document id, etag or None if deleted)."""
+        if changes:
+            self._digest.update((b"," if self.count else b"") + encode(changes)[1:-1])
+            self.count += len(changes)
+
+    def identified(self, commit: Commit) -> Commit:
+        """The commit, which has the author and the branch, with its id and its number of changes."""
+        rest = {
+            "committer": commit.committer,
+            "message": commit.message,
+            "metadata": dict(commit.metadata),
+            "ontology": commit.ontology_digest,
+            "parents": list(commit.parents),
+            "time": commit.time,
+            "trace": commit.trace_id,
+        }
+        digest = self._digest.copy()
+        digest.update(b"]," + encode(rest)[1:])
+        return replace(commit, id=digest.hexdigest(), change_count=self.count)
+
+
 def identified(commit: Commit, changes: list[tuple[str, str | None]]) -> Commit:
     """The commit with its id and its number of changes."""
     return Commit(
@@ -54,9 +90,18 @@ def request_key(principal: str, request_id: str, *asked: object) -> RequestKey |
     """The key of an idempotent write, None without a request id; `asked` is all that the caller asked for."""
     if not request_id:
         return None
+    return RequestKey(principal, check_request_id(request_id), _digest(asked).digest())
+
+
+def digest_of(asked: object) -> str:
+    """A digest of what a caller asked for, hexadecimal."""
+    return _digest(asked).hexdigest()
+
+
+def _digest(asked: object) -> blake2b:
     digest = blake2b(digest_size=32)
     _feed(digest.update, asked)
-    return RequestKey(principal, check_request_id(request_id), digest.digest())
+    return digest
 
 
 def _feed(update: Callable[[bytes], None], value: object) -> None:

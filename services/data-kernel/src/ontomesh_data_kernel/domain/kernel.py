@@ -4,14 +4,20 @@ import secrets
 from collections.abc import Callable
 
 from ontomesh_data_kernel.domain.branches import Branches
+from ontomesh_data_kernel.domain.checking import OntologyChecks
 from ontomesh_data_kernel.domain.commits import Commits
 from ontomesh_data_kernel.domain.databases import Databases
 from ontomesh_data_kernel.domain.diffs import Diffs
 from ontomesh_data_kernel.domain.documents import Documents
+from ontomesh_data_kernel.domain.exporting import Exports
 from ontomesh_data_kernel.domain.identity import Clock, increasing, system_clock
+from ontomesh_data_kernel.domain.importing import Imports
 from ontomesh_data_kernel.domain.locating import Refs
 from ontomesh_data_kernel.domain.merges import Merges
 from ontomesh_data_kernel.domain.ontologies import Ontologies, OntologyCache
+from ontomesh_data_kernel.domain.queries import Queries
+from ontomesh_data_kernel.domain.snapshots import Snapshots
+from ontomesh_data_kernel.domain.traversing import Links
 from ontomesh_data_kernel.ports import Store
 
 
@@ -30,10 +36,16 @@ class Kernel:
         self.branches = Branches(store, clock)
         self.documents = Documents(store, ontologies)
         self.ontologies = Ontologies(store, ontologies)
+        self.ontology_checks = OntologyChecks(store, ontologies)
         self.commits = Commits(store, ontologies, clock, random_id)
         self.refs = Refs(store)
         self.diffs = Diffs(store)
         self.merges = Merges(store, ontologies, clock)
+        self.queries = Queries(store, ontologies)
+        self.links = Links(store, ontologies)
+        self.snapshots = Snapshots(store, ontologies)
+        self.imports = Imports(store, ontologies, clock, random_id)
+        self.exports = Exports(store, ontologies)
         self._store = store
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ import orjson
 
 from ontomesh_data_kernel.domain.caller import Caller
 from ontomesh_data_kernel.domain.commits import record_of
-from ontomesh_data_kernel.domain.drafting import Examined, Record, Revalidation, check_references, class_of, draft
+from ontomesh_data_kernel.domain.drafting import Record, check_references, class_of, draft
 from ontomesh_data_kernel.domain.examining import examine_instances
 from ontomesh_data_kernel.domain.identity import Clock, request_key
 from ontomesh_data_kernel.domain.limits import check_request_id, fitting, page_size
@@ -25,6 +25,8 @@ from ontomesh_data_kernel.domain.model import (
 from ontomesh_data_kernel.domain.ontologies import OntologyCache
 from ontomesh_data_kernel.domain.paging import make_token, read_number, read_token
 from ontomesh_data_kernel.domain.refs import parse_ref
+from ontomesh_data_kernel.domain.revalidating import Examined, Revalidation
+from ontomesh_data_kernel.domain.uniqueness import check_held, check_unique
 from ontomesh_data_kernel.errors import (
     BranchNotFound,
     CommitNotFound,
@@ -36,6 +38,7 @@ from ontomesh_data_kernel.errors import (
     StaleHead,
     StillReferenced,
     StoreUnavailable,
+    UniqueViolation,
     UnrelatedHistories,
     Violation,
 )
@@ -169,9 +172,11 @@ class Merges:
         outcome = replace(plan.outcome, documents=dict(plan.outcome.documents), current=dict(plan.outcome.current))
         if revalidation is not None:
             revalidation.settle(examined, outcome)
+            yield from check_held(examined, outcome)
         try:
             yield from check_references(outcome, plan.merged_ontology)
-        except (DanglingLink, StillReferenced) as error:
+            yield from check_unique(outcome, plan.ours_ontology, plan.merged_ontology, examined)
+        except (DanglingLink, StillReferenced, UniqueViolation) as error:
             violations = error.violations or (Violation(error.metadata.get("id", ""), error.message),)
             raise MergeViolation(f"the merge breaks a reference: {error.message}", violations, error.metadata) from None
         bases = [base.commit for base in plan.bases]

@@ -1,15 +1,24 @@
 """What a merge of two points comes to, document by document."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 
 from ontomesh_data_kernel.domain.canonical import encode_exactly, parse_value
-from ontomesh_data_kernel.domain.drafting import Outcome, Revalidation, class_of
+from ontomesh_data_kernel.domain.drafting import Outcome, class_of
 from ontomesh_data_kernel.domain.limits import MAX_BODY_BYTES, MAX_RESOLUTIONS, check_document_id
 from ontomesh_data_kernel.domain.model import Conflict, MergeSide, Resolution
 from ontomesh_data_kernel.domain.ontology import SCHEMA_PREFIX, Ontology
-from ontomesh_data_kernel.domain.properties import Choice, Conflicted, PropertyConflict, merge_document
+from ontomesh_data_kernel.domain.properties import (
+    Choice,
+    Conflicted,
+    MergeRules,
+    Merging,
+    PropertyConflict,
+    merge_document,
+)
+from ontomesh_data_kernel.domain.revalidating import Revalidation
 from ontomesh_data_kernel.errors import (
     InvalidRequest,
     KernelError,
@@ -41,11 +50,15 @@ class Resolutions:
     def choose(
         self, id: str, property: str | None, conflict: PropertyConflict, used: set[tuple[str, str]]
     ) -> Choice | None:
-        """Settle a conflict, or leave it; what speaks of it is added to `used`."""
+        """Settle a conflict, or leave it; what speaks of it is added to `used`. A side may be chosen for a document or a
+        subdocument with all its properties.
+        """
         settled: Choice | None = self._strategy
-        for key in ((id, ""), (id, property or "")):
+        path = property or ""
+        around = [path[: dot.start()] for dot in re.finditer(r"\.", path)]
+        for key in dict.fromkeys(((id, ""), *((id, outer) for outer in around), (id, path))):
             choice = self._choices.get(key)
-            if choice is not None and not (isinstance(choice, bytes) and property is not None and key[1] == ""):
+            if choice is not None and not (isinstance(choice, bytes) and key[1] != path):
                 used.add(key)
                 settled = choice
         return settled
@@ -159,7 +172,11 @@ class MergePlan:
             bases,
             ours,
             theirs,
-            lambda name: ontology.is_set(cls, name),
+            cls,
+            MergeRules(
+                lambda holder, name: _merge_as(ontology, holder, name),
+                lambda holder: ontology.hierarchy.groups.get(holder, ()),
+            ),
             lambda property, conflict: self.resolutions.choose(id, property, conflict, used),
         )
         if isinstance(merged, Conflicted):
@@ -205,6 +222,12 @@ class MergePlan:
             message = f"the merged ontology is invalid: {error.message}"
             self.faults[SCHEMA_PREFIX] = MergeViolation(message, error.violations)
             return self.ours_ontology
+
+
+def _merge_as(ontology: Ontology, cls: str, name: str) -> Merging:
+    if ontology.is_set(cls, name):
+        return Merging.SET
+    return Merging.PROPERTIES if ontology.is_embedded(cls, name) else Merging.WHOLE
 
 
 def _body(versions: Mapping[str, Version], id: str) -> bytes | None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ontomesh_data_kernel.domain.steps import Step
+
 
 @dataclass(frozen=True, slots=True)
 class Database:
@@ -100,12 +102,16 @@ Operation = Insert | Replace | Put | Update | Delete
 
 @dataclass(frozen=True, slots=True)
 class OntologyEdit:
-    """A change of the ontology within a commit: `schema` as the caller sent it (a JSON array or NDJSON)."""
+    """A change of the ontology within a commit: `schema` as the caller sent it (a JSON array or NDJSON).
+
+    `migrations` are what becomes of the documents that are there, before `schema` is laid over what they lead to.
+    """
 
     schema: bytes
     replace: bool = False
     remove: tuple[str, ...] = ()
     expected_digest: str = ""
+    migrations: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,3 +355,62 @@ class VerifyProgress:
     total_commits: int
     problems: tuple[VerifyProblem, ...]
     done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a document of an import; `line` counts from 1, `field` is empty for the document as a whole."""
+
+    line: int
+    field: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import as it stands: `offset` and `lines` of its stream are durable, with `documents` in them that were staged.
+
+    `ontologies` are those that staged documents fit, each as (digest, a commit that has it): one, except while they
+    are checked again. `faults` holds the first hundred of `fault_count`; `commit` is empty until it is finished;
+    `reviewed` is the commit whose versions the documents that were taken out equal, if any were; `revision` counts its
+    changes.
+    """
+
+    id: str
+    branch: str
+    principal: str
+    ontologies: tuple[tuple[str, str], ...]
+    create_time: int
+    update_time: int
+    documents: int = 0
+    offset: int = 0
+    lines: int = 0
+    fault_count: int = 0
+    faults: tuple[Fault, ...] = ()
+    commit: str = ""
+    reviewed: str = ""
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FinishRequest:
+    """Everything a caller may say of the commit that an import becomes; empty strings mean "not given"."""
+
+    database: str
+    import_id: str
+    message: str = ""
+    author: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    insert_only: bool = False
+    overwrite: bool = False
+    expected_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPiece:
+    """Some lines of NDJSON, how many, and the id of the last document; of the first piece there may be none."""
+
+    data: bytes
+    documents: int
+    last_id: str
+    commit: str

@@ -1,4 +1,4 @@
-"""Comparing and merging documents by top-level property.
+"""Comparing documents by top-level property, and merging them by property, those of subdocuments among them.
 
 Values are compared by their canonical bytes, never as Python values, for which `True == 1` and `1 == 1.0`.
 """
@@ -6,6 +6,7 @@ Values are compared by their canonical bytes, never as Python values, for which 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import orjson
@@ -53,9 +54,28 @@ def property_changes(before: bytes | None, after: bytes | None) -> tuple[tuple[s
     return tuple(changes)
 
 
+class Merging(Enum):
+    """How a property merges that both sides changed: not at all, as a set of values, or by the properties of its one
+    subdocument.
+    """
+
+    WHOLE = "whole"
+    SET = "set"
+    PROPERTIES = "properties"
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRules:
+    """How classes merge: a property by its class and name; groups of properties of which there is one, by class."""
+
+    how: Callable[[str, str], Merging]
+    groups: Callable[[str], Sequence[frozenset[str]]] = lambda cls: ()
+
+
 @dataclass(frozen=True, slots=True)
 class PropertyConflict:
-    """One conflict within a document; `property` is None if it is about the document as a whole.
+    """One conflict within a document; `property` is None if it is about the document as a whole, and dotted within a
+    subdocument.
 
     The values are canonical JSON, None where absent; for a document as a whole they are its bodies.
     """
@@ -95,10 +115,12 @@ def merge_document(
     bases: Sequence[bytes | None],
     ours: bytes | None,
     theirs: bytes | None,
-    is_set: Callable[[str], bool],
+    cls: str,
+    rules: MergeRules,
     choose: Choose,
 ) -> Merged | Conflicted:
-    """Merge three ways by top-level property; Sets as sets, everything else as one value.
+    """Merge a document of a class three ways by property; Sets as sets, a subdocument that all sides have by its own
+    properties, everything else as one value. Two sides that chose differently in a group are in conflict there.
 
     `bases` are the document's bodies at the common ancestors, at least one (None: it was not there). With several
     (a criss-cross history) a property is settled only where every base gives the same result; otherwise it is in
@@ -113,7 +135,7 @@ def merge_document(
         return _merged(ours)
     if all(base == ours for base in bases):
         return _merged(theirs)
-    return _merge_properties(bases, split(ours), split(theirs), is_set, choose)
+    return _merge_properties(bases, split(ours), split(theirs), cls, rules, choose)
 
 
 def _merged(body: bytes | None) -> Merged:
@@ -145,44 +167,85 @@ def _merge_properties(
     bases: Sequence[bytes | None],
     ours: Properties,
     theirs: Properties,
-    is_set: Callable[[str], bool],
+    cls: str,
+    rules: MergeRules,
     choose: Choose,
 ) -> Merged | Conflicted:
     split_bases: list[Properties] = [split(base) if base is not None else {} for base in bases]
     kind = ConflictKind.BOTH_ADDED if bases[0] is None else ConflictKind.BOTH_CHANGED
-    outcome: dict[str, bytes] = {}
     conflicts: list[PropertyConflict] = []
-    for name in sorted(ours.keys() | theirs.keys()):
-        mine, other = ours.get(name), theirs.get(name)
-        value = mine
-        if mine != other:
-            results = {_resolve(base.get(name), mine, other, name, is_set) for base in split_bases}
-            if len(results) == 1 and _UNRESOLVED not in results:
-                value = results.pop()
-            else:
-                conflict = PropertyConflict(name, kind, split_bases[0].get(name), mine, other)
-                choice = choose(name, conflict)
-                if choice is None:
-                    conflicts.append(conflict)
-                    continue
-                value = _chosen(choice, conflict)
-        if value is not None:
-            outcome[name] = value
-    return Conflicted(tuple(conflicts)) if conflicts else _merged(join(outcome))
+
+    def merge(within: str, holder: str, bases: Sequence[Properties], ours: Properties, theirs: Properties) -> bytes:
+        outcome: dict[str, bytes] = {}
+        contested = _contested(rules.groups(holder), bases, ours, theirs)
+        for name in sorted(ours.keys() | theirs.keys()):
+            path = within + name
+            how = rules.how(holder, name)
+            were, mine, other = [base.get(name) for base in bases], ours.get(name), theirs.get(name)
+            parts = _parts(were, mine, other) if how is Merging.PROPERTIES and mine != other else None
+            value = mine
+            if parts is not None:
+                value = merge(f"{path}.", *parts)
+            elif mine != other:
+                results = {_resolve(was, mine, other, how) for was in were}
+                if len(results) == 1 and _UNRESOLVED not in results and name not in contested:
+                    value = results.pop()
+                else:
+                    conflict = PropertyConflict(path, kind, were[0], mine, other)
+                    choice = choose(path, conflict)
+                    if choice is None:
+                        conflicts.append(conflict)
+                        continue
+                    value = _chosen(choice, conflict)
+            if value is not None:
+                outcome[name] = value
+        return join(outcome)
+
+    body = merge("", cls, split_bases, ours, theirs)
+    return Conflicted(tuple(conflicts)) if conflicts else _merged(body)
+
+
+def _contested(
+    groups: Sequence[frozenset[str]], bases: Sequence[Properties], ours: Properties, theirs: Properties
+) -> set[str]:
+    """The properties of groups in which both sides changed something, and the choice was not the same everywhere."""
+    contested: set[str] = set()
+    for group in groups:
+        sides = [{name: side[name] for name in group & side.keys()} for side in (ours, theirs, *bases)]
+        mine, other, *were = sides
+        is_one_sided = mine == other or all(was in (mine, other) for was in were)
+        if not is_one_sided and len({frozenset(side) for side in sides}) > 1:
+            contested |= group
+    return contested
+
+
+_Parts = tuple[str, list[Properties], Properties, Properties]
+
+
+def _parts(bases: Sequence[bytes | None], ours: bytes | None, theirs: bytes | None) -> _Parts | None:
+    """The class and the properties of a subdocument that both sides changed; None if it is not there, one subdocument
+    of one class, on every side.
+    """
+    values = [value for value in (ours, theirs, *bases) if value is not None and value.startswith(b"{")]
+    if len(values) < 2 + len(bases):
+        return None
+    mine, other, *were = [split(value) for value in values]
+    kinds = {value.get("@type", b"") for value in (mine, other, *were)}
+    if len(kinds) != 1:
+        return None
+    return str(_KEEPING_DIGITS.decode(kinds.pop().decode() or '""')), [*were], mine, other
 
 
 _UNRESOLVED = b""
 """No JSON value is empty."""
 
 
-def _resolve(
-    base: bytes | None, ours: bytes | None, theirs: bytes | None, name: str, is_set: Callable[[str], bool]
-) -> bytes | None:
+def _resolve(base: bytes | None, ours: bytes | None, theirs: bytes | None, how: Merging) -> bytes | None:
     if base == ours:
         return theirs
     if base == theirs:
         return ours
-    return _merge_set(base, ours, theirs) if is_set(name) else _UNRESOLVED
+    return _merge_set(base, ours, theirs) if how is Merging.SET else _UNRESOLVED
 
 
 def _merge_set(base: bytes | None, ours: bytes | None, theirs: bytes | None) -> bytes | None:

@@ -86,8 +86,8 @@ class _Replayed:
             current = bodies.get(id)
             if current is None or current.etag != change.before:
                 raise Corrupt(f"the target does not hold {id!r} as it was written before commit {self.entry.commit.id}")
-            old = Indexed(cls, self.old.compile().links(current.body))
-        new = Indexed(cls, self.new.compile().links(body)) if body is not None else None
+            old = Indexed(cls, *self.old.compile().index(current.body))
+        new = Indexed(cls, *self.new.compile().index(body)) if body is not None else None
         return Write(id, etag, body, new, old)
 
     def refused(self, error: KernelError) -> KernelError:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
-from ontomesh_data_kernel.adapters.sqlite.reads import Reader, find_nodes, link_value, type_value
+from ontomesh_data_kernel.adapters.sqlite.reads import Reader, find_nodes
+from ontomesh_data_kernel.adapters.sqlite.scans import VALUE_TAG, link_value, type_value
 from ontomesh_data_kernel.adapters.sqlite.writer import Transaction
 from ontomesh_data_kernel.domain.model import Commit
 from ontomesh_data_kernel.ports import Draft, Indexed, Write
@@ -114,11 +115,16 @@ class Applier:
         opened.sort()
         execute("INSERT INTO prop (lineage, path, val, doc, from_seq) VALUES (?, ?, ?, ?, ?)", opened)
 
+    def entries(self, write: Write, indexed: Indexed | None, nodes: dict[str, int]) -> set[Entry]:
+        """What is indexed of a version, as (path, value)."""
+        return self._entries(write, indexed, nodes)
+
     def _entries(self, write: Write, indexed: Indexed | None, nodes: dict[str, int]) -> set[Entry]:
         if indexed is None:
             return set()
         path, transaction = self._ids.path, self._transaction
         entries = {(path(transaction, f"{indexed.cls}.{name}"), link_value(nodes[to])) for name, to in indexed.links}
+        entries.update((path(transaction, f"{indexed.cls}.{name}"), VALUE_TAG + key) for name, key in indexed.values)
         entries.add((path(transaction, f"{indexed.cls}.@type"), type_value(write.id)))
         return entries
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from ontomesh_data_kernel.errors import KernelError, StoreFull, StoreUnavailable
 
 APPLICATION_ID = 0x4F4E544F
-FORMAT = 1
+FORMAT = 2
+_UPGRADABLE = (1,)
 BUSY_MS = 5_000
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG}
 
@@ -35,7 +36,8 @@ def connect(path: Path) -> sqlite3.Connection:
 def connect_writer(path: Path) -> sqlite3.Connection:
     """Open the connection that writes, creating the file if need be: a commit returns once the log is synced.
 
-    Raises UnknownFormat for a file that this version does not know, without touching it.
+    A file of an older format is upgraded in place, in one transaction; versions that know only that format do not open
+    it any more. Raises UnknownFormat for a file that this version does not know, without touching it.
     """
     connection = connect(path)
     try:
@@ -45,6 +47,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             _create(connection)
+        _upgrade(connection)
     except BaseException:
         connection.close()
         raise
@@ -58,10 +61,12 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     connection.execute("COMMIT")
-    if (application, version) == (APPLICATION_ID, FORMAT) or (application, version, tables) == (0, 0, 0):
+    if (application, version, tables) == (0, 0, 0):
         return
     if application == APPLICATION_ID:
-        raise UnknownFormat(f"{path} has store format {version}; this version knows format {FORMAT} only")
+        if version == FORMAT or version in _UPGRADABLE:
+            return
+        raise UnknownFormat(f"{path} has store format {version}; this version knows formats up to {FORMAT}")
     raise UnknownFormat(f"{path} is a SQLite database, but no Ontomesh store")
 
 
@@ -84,16 +89,37 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            script = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
-            for statement in script.split(";\n"):
-                if statement.strip():
-                    connection.execute(statement)
+            _run_script(connection, "schema.sql")
+            _run_script(connection, "imports.sql")
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version={FORMAT}")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Bring an older file to this format; of several processes that open it at once, one does."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 1:
+            connection.execute("ALTER TABLE lineage ADD COLUMN first_seq INTEGER NOT NULL DEFAULT 0")
+            _run_script(connection, "imports.sql")
+            connection.execute(f"PRAGMA user_version={FORMAT}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _run_script(connection: sqlite3.Connection, name: str) -> None:
+    script = resources.files(__package__).joinpath(name).read_text("utf-8")
+    for statement in script.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
 
 
 def refusal(error: sqlite3.Error) -> KernelError:

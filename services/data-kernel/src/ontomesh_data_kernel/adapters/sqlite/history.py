@@ -91,8 +91,8 @@ def _reached(
     """What states reach as {lineage: last seq}, and after which seq of each lineage what is not excluded begins."""
     reached = lineages.ancestors(connection, *states)
     left_out = lineages.ancestors(connection, *excluded)
-    forks = {lineage: lineages.fork(connection, lineage)[1] for lineage in reached}
-    return reached, {lineage: max(fork, left_out.get(lineage, fork)) for lineage, fork in forks.items()}
+    before = {lineage: lineages.first(connection, lineage) - 1 for lineage in reached}
+    return reached, {lineage: max(last, left_out.get(lineage, last)) for lineage, last in before.items()}
 
 
 def _runs(

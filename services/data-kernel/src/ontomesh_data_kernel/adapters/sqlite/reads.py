@@ -5,19 +5,27 @@ import sqlite3
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from heapq import merge as merge_sorted
 from itertools import islice
 from operator import attrgetter
 
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
+from ontomesh_data_kernel.adapters.sqlite.scans import (
+    MAX_NODE,
+    TYPE_TAG,
+    VALUE_TAG,
+    Scan,
+    beyond,
+    find_paths,
+    link_value,
+    type_value,
+)
 from ontomesh_data_kernel.domain.model import Document
-from ontomesh_data_kernel.ports import Change, Version
+from ontomesh_data_kernel.ports import Change, Holder, Version
 
 _FEW = 4
 """So many lookups are cheaper one by one than as a JSON array that SQLite takes apart."""
 
 ONTOLOGY_CLASS = "@schema"
-TYPE_TAG, LINK_TAG = b"T", b"L"
 
 _READ = """
 SELECT d.hash, d.body FROM node n JOIN doc d ON d.doc = n.id
@@ -32,30 +40,8 @@ SELECT j.value, d.hash, {body} FROM json_each(?1) j CROSS JOIN doc d ON d.lineag
 """
 _WITHOUT_BODY = (_VERSION.format(body="NULL"), _NEWEST.format(body="NULL"))
 _WITH_BODY = (_VERSION.format(body="body"), _NEWEST.format(body="d.body"))
-_ENTRIES = """
-SELECT val, doc FROM prop WHERE lineage=?1 AND path=?2 AND val>?3 AND from_seq<=?4
-UNION ALL
-SELECT val, doc FROM prop_hist WHERE lineage=?1 AND path=?2 AND val>?3 AND from_seq<=?4 AND to_seq>?4
-ORDER BY val LIMIT ?5
-"""
-_REFERRERS = """
-SELECT doc FROM prop WHERE lineage=?1 AND path=?2 AND val=?3 AND from_seq<=?4
-UNION ALL
-SELECT doc FROM prop_hist WHERE lineage=?1 AND path=?2 AND val=?3 AND from_seq<=?4 AND to_seq>?4
-"""
-_HIDDEN = "SELECT 1 FROM doc WHERE lineage=? AND doc=? AND seq<=? LIMIT 1"
 _CHANGED = "SELECT doc FROM doc INDEXED BY doc_log WHERE lineage=? AND seq>? AND seq<=?"
 _IRIS = "SELECT n.id, n.iri FROM json_each(?) j CROSS JOIN node n ON n.id = j.value"
-
-
-def link_value(node: int) -> bytes:
-    """How a link to a node is indexed."""
-    return LINK_TAG + node.to_bytes(6, "big")
-
-
-def type_value(iri: str) -> bytes:
-    """How a document is indexed under its class: by its id, so that a class lists in id order."""
-    return TYPE_TAG + iri.encode()
 
 
 def find_nodes(connection: sqlite3.Connection, iris: Collection[str]) -> dict[str, int]:
@@ -98,7 +84,10 @@ class Reader:
     def read(self, state: State, iri: str) -> Version | None:
         """Return a document, or None if it does not exist."""
         execute = self.connection.execute
-        for lineage, seq in self.lineages.chain(self.connection, state):
+        chain = self.lineages.chain(self.connection, state)
+        if len(chain) > _FEW:
+            return self.versions(state, (iri,), bodies=True).get(iri)
+        for lineage, seq in chain:
             row = execute(_READ, (iri, lineage, seq)).fetchone()
             if row is not None:
                 return Version(row[0].hex(), row[1]) if row[1] is not None else None
@@ -111,21 +100,31 @@ class Reader:
         found: dict[int, tuple[int, bytes | None, bytes | None]] = {}
         one, many = _WITH_BODY if bodies else _WITHOUT_BODY
         missing = list(nodes)
-        for lineage, seq in self.lineages.chain(self.connection, state):
+        chain = self.lineages.chain(self.connection, state)
+        for lineage, seq in chain:
             if not missing:
                 break
-            if len(missing) <= _FEW:
-                for node in missing:
+            asked = missing if lineage == chain[-1][0] else self._changed_in(lineage, seq, missing)
+            if len(asked) <= _FEW:
+                for node in asked:
                     row = self.connection.execute(one, (lineage, node, seq)).fetchone()
                     if row is not None:
                         found[node] = (lineage, row[0], row[1])
                         self.allowance.spend(row[1])
             else:
-                for node, hash_, body in self.connection.execute(many, (json.dumps(missing), lineage, seq)):
+                for node, hash_, body in self.connection.execute(many, (json.dumps(asked), lineage, seq)):
                     found[node] = (lineage, hash_, body)
                     self.allowance.spend(body)
-            missing = [node for node in missing if node not in found]
+            if asked:
+                missing = [node for node in missing if node not in found]
         return found
+
+    def _changed_in(self, lineage: int, seq: int, nodes: list[int]) -> list[int]:
+        """Those of the nodes that may have a version in a lineage: exactly those that have, if that is known."""
+        overlay = self.lineages.overlay(self.connection, lineage, seq)
+        if overlay is None:
+            return nodes
+        return [node for node in nodes if overlay.get(node, seq + 1) <= seq]
 
     def versions(self, state: State, iris: Collection[str], bodies: bool) -> dict[str, Version]:
         """Return those of the documents that exist; without bodies if not wanted."""
@@ -140,46 +139,23 @@ class Reader:
 
     def paths(self, names: Iterable[str]) -> list[int]:
         """Return the ids of those paths that were ever indexed."""
-        query = "SELECT p.id FROM json_each(?) j CROSS JOIN path p ON p.name = j.value"
-        return [row[0] for row in self.connection.execute(query, (json.dumps(list(names)),))]
+        return find_paths(self.connection, names)
 
     def iris(self, nodes: Collection[int]) -> dict[int, str]:
         """Return the ids of nodes."""
         return dict(self.connection.execute(_IRIS, (json.dumps(list(nodes)),)))
 
-    def _visible(
-        self, chain: Sequence[State], depth: int, rows: Iterable[tuple[bytes, int]]
-    ) -> Iterator[tuple[bytes, int]]:
-        """Leave out the entries of documents that a nearer lineage has versions of."""
-        execute = self.connection.execute
-        nearer = chain[:depth]
-        for val, doc in rows:
-            if not any(execute(_HIDDEN, (lineage, doc, seq)).fetchone() for lineage, seq in nearer):
-                yield val, doc
-
-    def _entries(
-        self, chain: Sequence[State], depth: int, path: int, after: bytes, limit: int
-    ) -> Iterator[tuple[bytes, int]]:
-        """Iterate over a path's entries in one lineage in order, a batch a query."""
-        lineage, seq = chain[depth]
-        while True:
-            rows = self.connection.execute(_ENTRIES, (lineage, path, after, seq, limit)).fetchall()
-            yield from self._visible(chain, depth, rows)
-            if len(rows) < limit:
-                return
-            after = rows[-1][0]
+    def scan(self, state: State) -> Scan:
+        """The index at a state."""
+        return Scan(self.connection, self.lineages.view(self.connection, state))
 
     def members(self, state: State, classes: Collection[str], after: str, batch: int) -> Iterator[tuple[str, int]]:
         """Iterate over (id, node) of the documents of exactly these classes, by id, those after `after`."""
-        chain = self.lineages.chain(self.connection, state)
-        start = type_value(after)
-        arms = [
-            self._entries(chain, depth, path, start, batch)
-            for path in self.paths(f"{cls}.@type" for cls in classes)
-            for depth in range(len(chain))
-        ]
-        for val, doc in merge_sorted(*arms):
-            yield val[1:].decode(), doc
+        scan = self.scan(state)
+        paths = self.paths(f"{cls}.@type" for cls in classes)
+        start = (type_value(after), MAX_NODE)
+        for val, node in scan.entries(paths, TYPE_TAG, beyond(TYPE_TAG), start=start, batch=batch):
+            yield val[1:].decode(), node
 
     def documents(
         self, state: State, classes: Collection[str], after: str, limit: int, max_bytes: int
@@ -222,24 +198,25 @@ class Reader:
         limit: int = 10,
     ) -> dict[str, tuple[str, ...]]:
         """Return, for each target that has any, up to `limit` ids of documents that link to it by one of the paths."""
-        chain = self.lineages.chain(self.connection, state)
+        scan = self.scan(state)
         path_ids = self.paths(paths)
         left_out = set(find_nodes(self.connection, excluding).values()) if excluding else set()
         found: dict[str, tuple[str, ...]] = {}
         for iri, node in find_nodes(self.connection, targets).items():
-            value = link_value(node)
-            holders: dict[int, None] = {}
-            for depth, (lineage, seq) in enumerate(chain):
-                for path in path_ids:
-                    rows = self.connection.execute(_REFERRERS, (lineage, path, value, seq))
-                    pairs = ((value, doc) for (doc,) in rows if doc not in left_out)
-                    for _, doc in self._visible(chain, depth, pairs):
-                        holders[doc] = None
-                        if len(holders) == limit:
-                            break
-            if holders:
-                names = self.iris(holders)
-                found[iri] = tuple(names[doc] for doc in list(holders)[:limit])
+            holders = (doc for doc in scan.holders(path_ids, (link_value(node),)) if doc not in left_out)
+            if few := list(islice(holders, limit)):
+                names = self.iris(few)
+                found[iri] = tuple(names[doc] for doc in few)
+        return found
+
+    def holders(self, state: State, asked: Sequence[Holder], limit: int = 10) -> list[tuple[str, ...]]:
+        """Return, for each question, up to `limit` ids of documents that may have the value."""
+        scan = self.scan(state)
+        found = []
+        for one in asked:
+            nodes = list(islice(scan.holders(self.paths(one.paths), (VALUE_TAG + one.key,)), limit))
+            names = self.iris(nodes) if nodes else {}
+            found.append(tuple(names[node] for node in nodes))
         return found
 
     def changed_nodes(self, base: State | None, target: State) -> set[int]:

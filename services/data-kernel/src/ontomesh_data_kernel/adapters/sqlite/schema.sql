@@ -1,6 +1,7 @@
--- Format 1. A branch is a name for a state (lineage, seq). A lineage is a line of commits that forked from its parent's
--- state (parent, fork_seq); its own seqs begin at fork_seq + 1. A document's rows are append-only: the one to read at a
--- state is the newest not after it in the nearest lineage that has one. A lineage is made by a branch's first commit.
+-- Format 2. A branch is a name for a state (lineage, seq). A lineage is a line of commits that forked from its parent's
+-- state (parent, fork_seq); its own seqs begin at first_seq, or at fork_seq + 1 if that is 0. A document's rows are
+-- append-only: the one to read at a state is the newest not after it in the nearest lineage that has one. A lineage is
+-- made by a branch's first commit, or by an import.
 
 -- The last ids given to databases and lineages: none is ever given twice, as memories of it may outlive its row.
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -21,7 +22,8 @@ CREATE TABLE lineage (
     id INTEGER PRIMARY KEY,
     db INTEGER NOT NULL,
     parent INTEGER,
-    fork_seq INTEGER NOT NULL
+    fork_seq INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX lineage_db ON lineage (db);
 

@@ -19,10 +19,13 @@ from ontomesh_data_kernel.adapters.sqlite import history as stored
 from ontomesh_data_kernel.adapters.sqlite import locate
 from ontomesh_data_kernel.adapters.sqlite.apply import NodeIds
 from ontomesh_data_kernel.adapters.sqlite.connection import connect, refusal
+from ontomesh_data_kernel.adapters.sqlite.imports import SqliteStaging
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages
 from ontomesh_data_kernel.adapters.sqlite.locate import state_of
 from ontomesh_data_kernel.adapters.sqlite.reads import Allowance, AllowanceSpent, Reader
-from ontomesh_data_kernel.adapters.sqlite.transact import Transact
+from ontomesh_data_kernel.adapters.sqlite.selecting import Selecting
+from ontomesh_data_kernel.adapters.sqlite.staging import ImportTransact
+from ontomesh_data_kernel.adapters.sqlite.transact import Transact, next_id
 from ontomesh_data_kernel.adapters.sqlite.writer import Transaction, Writer
 from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document
 from ontomesh_data_kernel.domain.refs import Ref
@@ -61,10 +64,15 @@ class SqliteStore:
         self._writer = writer
         self._lineages = lineages
         self._transact = Transact(lineages.inside_transactions(), NodeIds(), clock)
-        self._reader = Reader(connect(path), lineages)
+        self._reader = Reader(connect(path), lineages.on_loop())
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sqlite-reader")
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = [self._reader.connection]
+        imports = ImportTransact(lineages.inside_transactions(), self._transact.ids, clock, next_id)
+        selecting = Selecting(self._read_at)
+        self.select, self.count, self.explain = selecting.select, selecting.count, selecting.explain
+        self.referrers = selecting.referrers
+        self.staging = SqliteStaging(imports, self._write, self._read_at, self._read_now)
 
     # Writes
 
@@ -169,7 +177,7 @@ class SqliteStore:
         limit = sys.maxsize if max_bytes is None else max_bytes
 
         def read(reader: Reader, most: int) -> Mapping[str, Version]:
-            bounded = Reader(reader.connection, self._lineages, Allowance(most))
+            bounded = Reader(reader.connection, reader.lineages, Allowance(most))
             return bounded.versions(state_of(point), ids, bodies=True)
 
         if len(ids) <= _READ_INLINE:
@@ -310,6 +318,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Finish what was accepted and release the file."""
+        await self.staging.close()
         await self._writer.close()
         await asyncio.to_thread(self._threads.shutdown)
         for connection in self._opened:

@@ -9,6 +9,7 @@ from ontomesh_data_kernel.adapters.sqlite.apply import Applier, NodeIds, insert_
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
 from ontomesh_data_kernel.adapters.sqlite.locate import BranchRow, find_branch, find_database, state_of
 from ontomesh_data_kernel.adapters.sqlite.reads import Reader
+from ontomesh_data_kernel.adapters.sqlite.staging import delete_imports
 from ontomesh_data_kernel.adapters.sqlite.writer import Transaction
 from ontomesh_data_kernel.domain.model import Branch, Commit, Database
 from ontomesh_data_kernel.errors import (
@@ -58,7 +59,7 @@ class Transact:
 
     def __init__(self, lineages: Lineages, ids: NodeIds, clock: Callable[[], int]) -> None:
         self._lineages = lineages
-        self._ids = ids
+        self._ids = self.ids = ids
         self._clock = clock
 
     def create_database(
@@ -74,7 +75,7 @@ class Transact:
             pass
         else:
             raise DatabaseAlreadyExists.of(database.name)
-        db = self._next_id(connection, "database")
+        db = next_id(connection, "database")
         values = (db, database.name, database.description, database.create_time, database.etag)
         connection.execute("INSERT INTO database (id, name, description, created, etag) VALUES (?, ?, ?, ?, ?)", values)
         self._begin_history(transaction, db, root.branch, root, database.create_time)
@@ -97,6 +98,7 @@ class Transact:
         db, current = find_database(connection, name)
         if expected_etag and current.etag != expected_etag:
             raise EtagMismatch.of(name, current.etag)
+        delete_imports(connection, db)
         for table in ("doc", "prop", "prop_hist"):
             # Table names cannot be parameters; these are constants.
             connection.execute(f"DELETE FROM {table} WHERE lineage IN (SELECT id FROM lineage WHERE db=?)", (db,))  # noqa: S608
@@ -197,7 +199,7 @@ class Transact:
 
     def _fork(self, transaction: Transaction, db: int, parent: int | None, fork_seq: int) -> int:
         connection = transaction.connection
-        lineage = self._next_id(connection, "lineage")
+        lineage = next_id(connection, "lineage")
         insert = "INSERT INTO lineage (id, db, parent, fork_seq) VALUES (?, ?, ?, ?)"
         connection.execute(insert, (lineage, db, parent, fork_seq))
         transaction.after_commit.append(lambda: self._lineages.learn(lineage, parent, fork_seq))
@@ -209,11 +211,12 @@ class Transact:
         insert = "INSERT INTO branch (db, name, lineage, seq, own, head, created) VALUES (?, ?, ?, 1, ?, ?, ?)"
         transaction.connection.execute(insert, (db, name, lineage, lineage, bytes.fromhex(root.id), created))
 
-    def _next_id(self, connection: sqlite3.Connection, table: str) -> int:
-        """An id that no row of the table ever bore."""
-        upsert = "INSERT INTO counter (name, value) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value=value+1"
-        row = connection.execute(f"{upsert} RETURNING value", (table,)).fetchone()
-        return int(row[0])
+
+def next_id(connection: sqlite3.Connection, table: str) -> int:
+    """An id that no row of the table ever bore."""
+    upsert = "INSERT INTO counter (name, value) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value=value+1"
+    row = connection.execute(f"{upsert} RETURNING value", (table,)).fetchone()
+    return int(row[0])
 
 
 def gather(reader: Reader, state: State, needs: Needs) -> Facts:
@@ -230,6 +233,7 @@ def gather(reader: Reader, state: State, needs: Needs) -> Facts:
         referrers=(
             reader.referrers(state, referrers.targets, referrers.paths, referrers.excluding) if referrers else {}
         ),
+        holders=reader.holders(state, needs.holders) if needs.holders else (),
         ontology=reader.ontology(state) if needs.ontology else {},
         instances=list(reader.instances(state, needs.instances)) if needs.instances else (),
         changed=set(reader.iris(reader.changed_nodes(since, state)).values()) if since is not None else (),

@@ -32,6 +32,8 @@ _CONNECTIONS = 64
 _FAILURES_TO_OPEN = 5
 _OPEN_SECONDS = 1.0
 _PAUSE_SECONDS = 0.02
+_LARGE = 16_384
+"""Bytes of an answer that is not read on the event loop."""
 _INNER_STATUS = b"Status: "
 _SHOWN = 500
 _NO_DATABASE = "invalid absolute path"
@@ -192,7 +194,8 @@ class Client:
 
     async def woql(self, database: str, *ref: str, query: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """The bindings of a query that reads."""
-        return (await self.ask("POST", self.path("woql", database, *ref), body={"query": query})).bindings()
+        answer = await self.ask("POST", self.path("woql", database, *ref), body={"query": query})
+        return await asyncio.to_thread(answer.bindings) if len(answer.body) > _LARGE else answer.bindings()
 
 
 def _basic(user: str, password: str) -> str:

@@ -18,10 +18,12 @@ from ontomesh_data_kernel.adapters.terminusdb.commits import Committer
 from ontomesh_data_kernel.adapters.terminusdb.databases import Databases
 from ontomesh_data_kernel.adapters.terminusdb.history import History
 from ontomesh_data_kernel.adapters.terminusdb.points import address, encoded, point_of
+from ontomesh_data_kernel.adapters.terminusdb.queries import Queries
 from ontomesh_data_kernel.adapters.terminusdb.reads import Reader
 from ontomesh_data_kernel.adapters.terminusdb.records import Records
 from ontomesh_data_kernel.adapters.terminusdb.requests import Requests
 from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document
+from ontomesh_data_kernel.domain.query.tree import Plan, Query, Selection
 from ontomesh_data_kernel.domain.refs import Ref
 from ontomesh_data_kernel.errors import (
     BranchNotFound,
@@ -80,6 +82,7 @@ class TerminusStore:
     def __init__(self, client: Client, clock: Callable[[], int]) -> None:
         self._client = client
         self._reader = Reader(client)
+        self._queries = Queries(client, self._reader)
         self._committer = Committer(client, self._reader)
         records = Records(client)
         self._requests = Requests(records, clock)
@@ -230,6 +233,28 @@ class TerminusStore:
             return await self._reader.documents(
                 native, backend, point.ontology_digest, classes, after, limit, max_bytes
             )
+
+    async def select(self, point: Point, query: Query, position: str, limit: int, max_bytes: int) -> Selection:
+        """See `ports.Store`."""
+        async with self._serving("query", ""):
+            return await self._queries.select(point, query, position, limit, max_bytes)
+
+    async def count(self, point: Point, query: Query) -> int:
+        """See `ports.Store`."""
+        async with self._serving("count query", ""):
+            return await self._queries.count(point, query)
+
+    async def explain(self, point: Point, query: Query) -> Plan:
+        """See `ports.Store`."""
+        async with self._serving("explain query", ""):
+            return await self._queries.explain(point, query)
+
+    async def referrers(
+        self, point: Point, target: str, paths: Collection[str], after: str, limit: int
+    ) -> Sequence[tuple[str, str]]:
+        """See `ports.Store`."""
+        async with self._serving("referrers", ""):
+            return await self._queries.referrers(point, target, paths, after, limit)
 
     async def changed(self, base: Point | None, target: Point) -> Sequence[Change]:
         """See `ports.Store`."""

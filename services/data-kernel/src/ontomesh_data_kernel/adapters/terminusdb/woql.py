@@ -23,9 +23,9 @@ def variable(name: str) -> Phrase:
     return {"@type": "NodeValue", "variable": name}
 
 
-def text(value: str) -> Phrase:
-    """A string."""
-    return {"@type": "Value", "data": {"@type": "xsd:string", "@value": value}}
+def text(value: str, type: str = "xsd:string") -> Phrase:
+    """A string, or what is written as one of another type."""
+    return {"@type": "Value", "data": {"@type": type, "@value": value}}
 
 
 def triple(subject: Phrase, predicate: str, object: Phrase) -> Phrase:
@@ -37,6 +37,51 @@ def triple(subject: Phrase, predicate: str, object: Phrase) -> Phrase:
 def equality(name: str, value: str) -> Phrase:
     """That a variable is a string."""
     return {"@type": "Equals", "left": {"@type": "Value", "variable": name}, "right": text(value)}
+
+
+def literal(type: str, value: object) -> Phrase:
+    """A value of a type."""
+    return {"@type": "Value", "data": {"@type": type, "@value": value}}
+
+
+def member(name: str, values: Iterable[Phrase]) -> Phrase:
+    """That a variable is one of these values or nodes."""
+    listed = [{**value, "@type": "DataValue"} for value in values]
+    return {"@type": "Member", "member": _value(name), "list": {"@type": "DataValue", "list": listed}}
+
+
+def between(subject: Phrase, predicate: str, name: str, low: Phrase, high: Phrase) -> Phrase:
+    """That a subject has a property with a value of `low`'s type that is not below it, but below `high`.
+
+    The server finds the values in its dictionary; it gives them for every property, so that the triple is asked for too.
+    It fails where a bound holds a character beyond U+FFFF.
+    """
+    said = {"@type": "TripleSlice", "subject": subject, "predicate": node(predicate), "object": _value(name)}
+    return conjunction([{**said, "low": low, "high": high}, triple(subject, predicate, variable(name))])
+
+
+def compared(operator: str, name: str, bound: Phrase) -> Phrase:
+    """That a variable is `Less`, `Lte`, `Gte` or `Greater` than a value."""
+    return {"@type": operator, "left": _datum(name), "right": {**bound, "@type": "DataValue"}}
+
+
+def matching(name: str, result: str, pattern: str) -> Phrase:
+    """That a regular expression finds something in a string; `result` is what it finds."""
+    said = {"@type": "DataValue", "data": {"@type": "xsd:string", "@value": pattern}}
+    return {"@type": "Regexp", "pattern": said, "string": _datum(name), "result": _datum(result)}
+
+
+def limit(count: int, query: Phrase) -> Phrase:
+    """The first of a query's solutions."""
+    return {"@type": "Limit", "limit": count, "query": query}
+
+
+def _value(name: str) -> Phrase:
+    return {"@type": "Value", "variable": name}
+
+
+def _datum(name: str) -> Phrase:
+    return {"@type": "DataValue", "variable": name}
 
 
 def negation(query: Phrase) -> Phrase:

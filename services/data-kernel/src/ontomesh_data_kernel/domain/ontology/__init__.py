@@ -1,13 +1,16 @@
 """The ontology: the schema language, and documents checked against it."""
 
+from ontomesh_data_kernel.domain.ontology.affected import AffectedClasses, affected_classes, fresh_uniques
 from ontomesh_data_kernel.domain.ontology.changes import (
-    AffectedClasses,
     ChangeMode,
     OntologyChange,
-    affected_classes,
     apply,
+    apply_to,
 )
+from ontomesh_data_kernel.domain.ontology.checks import MAX_VIOLATIONS
+from ontomesh_data_kernel.domain.ontology.hierarchy import Hierarchy
 from ontomesh_data_kernel.domain.ontology.hints import near
+from ontomesh_data_kernel.domain.ontology.indexing import UniqueValue
 from ontomesh_data_kernel.domain.ontology.keys import MAX_ID_BYTES, id_fault, is_document_id
 from ontomesh_data_kernel.domain.ontology.model import (
     CONTEXT_ID,
@@ -24,7 +27,7 @@ from ontomesh_data_kernel.domain.ontology.model import (
 )
 from ontomesh_data_kernel.domain.ontology.ontology import EMPTY, MAX_SCHEMA_BYTES, Ontology, parse_schema
 from ontomesh_data_kernel.domain.ontology.parse import parse_schema_text
-from ontomesh_data_kernel.domain.ontology.validate import MAX_VIOLATIONS, Compiled, Prepared
+from ontomesh_data_kernel.domain.ontology.validate import Compiled, Prepared
 
 __all__ = [
     "CONTEXT_ID",
@@ -41,6 +44,7 @@ __all__ = [
     "Element",
     "EnumDef",
     "Family",
+    "Hierarchy",
     "Key",
     "KeyKind",
     "Notes",
@@ -48,8 +52,11 @@ __all__ = [
     "OntologyChange",
     "Prepared",
     "Property",
+    "UniqueValue",
     "affected_classes",
     "apply",
+    "apply_to",
+    "fresh_uniques",
     "id_fault",
     "is_document_id",
     "near",

@@ -5,6 +5,7 @@ from functools import cached_property
 from hashlib import blake2b
 
 from ontomesh_data_kernel.domain.canonical import document_hash, encode_exactly, parse_body
+from ontomesh_data_kernel.domain.ontology.hierarchy import Hierarchy
 from ontomesh_data_kernel.domain.ontology.model import (
     ClassDef,
     Context,
@@ -15,7 +16,7 @@ from ontomesh_data_kernel.domain.ontology.model import (
     element_json,
 )
 from ontomesh_data_kernel.domain.ontology.parse import ElementParser, elements_at
-from ontomesh_data_kernel.domain.ontology.resolve import Hierarchy, Resolver
+from ontomesh_data_kernel.domain.ontology.resolve import Resolver
 from ontomesh_data_kernel.domain.ontology.validate import Compiled
 from ontomesh_data_kernel.errors import InvalidSchema, TooLarge, Violation
 
@@ -29,7 +30,7 @@ class Ontology:
     def __init__(self, hierarchy: Hierarchy, context: Context | None) -> None:
         self.hierarchy = hierarchy
         self.context = context
-        self._paths: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._paths: dict[tuple[str, bool], tuple[tuple[str, str], ...]] = {}
 
     @classmethod
     def of(cls, elements: Iterable[tuple[str, Element]]) -> "Ontology":
@@ -60,7 +61,7 @@ class Ontology:
     @classmethod
     def from_documents(cls, documents: Mapping[str, bytes]) -> "Ontology":
         """The ontology whose `element_bodies` these are, by id. Raises InvalidSchema with ids as fields."""
-        parser = ElementParser()
+        parser = ElementParser(is_stored=True)
         elements = []
         for id, body in documents.items():
             element = parser.parse(parse_body(body, limit=MAX_SCHEMA_BYTES, field=id), id)
@@ -129,27 +130,42 @@ class Ontology:
         """The class and all it inherits from; empty if there is no such class."""
         return self.hierarchy.ancestors.get(name, frozenset())
 
-    def link_paths_to(self, name: str) -> tuple[tuple[str, str], ...]:
-        """The (concrete class, property) pairs that may hold a link to a document of the class, sorted."""
-        paths = self._paths.get(name, ())
-        if name in self.classes and name not in self._paths:
-            by_range = self._links_by_range
-            pairs = [pair for ancestor in self.ancestors(name) for pair in by_range.get(ancestor, ())]
-            paths = self._paths[name] = tuple(sorted(pairs))
+    def link_paths_to(self, name: str, *, with_dangling: bool = False) -> tuple[tuple[str, str], ...]:
+        """The (concrete class, path) pairs that may hold a link to a document of the class, sorted; a path leads through
+        subdocuments. Those that may dangle, and so do not hold their targets, are left out unless asked for.
+        """
+        key = (name, with_dangling)
+        paths = self._paths.get(key, ())
+        if name in self.classes and key not in self._paths:
+            by_range, dangling = self._links_by_range, self.hierarchy.dangling
+            pairs = {pair for ancestor in self.ancestors(name) for pair in by_range.get(ancestor, ())}
+            kept = (pair for pair in pairs if with_dangling or pair[1] not in dangling[pair[0]])
+            paths = self._paths[key] = tuple(sorted(kept))
         return paths
 
     @cached_property
     def _links_by_range(self) -> dict[str, list[tuple[str, str]]]:
         links: dict[str, list[tuple[str, str]]] = {}
         for holder, cls in self.classes.items():
+            if cls.abstract or cls.subdocument:
+                continue
             for name, declared in self.hierarchy.properties[holder].items():
-                if not cls.abstract and self.hierarchy.is_link(declared):
+                if self.hierarchy.is_link(declared):
                     links.setdefault(declared.range, []).append((holder, name))
+            for path, ranges in self.hierarchy.links.get(holder, {}).items():
+                for range_ in ranges:
+                    links.setdefault(range_, []).append((holder, path))
         return links
 
     def is_set(self, cls: str, name: str) -> bool:
         """Whether the property of the class is a Set; False if there is no such class or property."""
         return name in self._sets.get(cls, ())
+
+    def is_embedded(self, cls: str, name: str) -> bool:
+        """Whether the property of the class holds one subdocument; False if there is no such class or property."""
+        declared = self.hierarchy.properties.get(cls, {}).get(name)
+        single = declared is not None and declared.family in (Family.REQUIRED, Family.OPTIONAL)
+        return declared is not None and single and self.hierarchy.is_embedded(declared)
 
     @cached_property
     def _sets(self) -> dict[str, frozenset[str]]:

@@ -1,37 +1,16 @@
 """Fitting elements together: inheritance, ranges and keys."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
+from ontomesh_data_kernel.domain.ontology.hierarchy import Hierarchy
 from ontomesh_data_kernel.domain.ontology.hints import MAX_HINTS, near
-from ontomesh_data_kernel.domain.ontology.model import ClassDef, EnumDef, Family, KeyKind, Property
+from ontomesh_data_kernel.domain.ontology.model import JSON, UNIT, ClassDef, EnumDef, Family, KeyKind, Property
+from ontomesh_data_kernel.domain.ontology.paths import Paths
 from ontomesh_data_kernel.errors import Violation
 
 MAX_ANCESTORS = 64
 MAX_PROPERTIES = 100_000
 """Of all classes together, inherited ones counted for each: a short schema must not become a large ontology."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hierarchy:
-    """Classes and enums that fit together, with what follows from inheritance.
-
-    `properties` has every class's own and inherited ones by name; `ancestors` and `subclasses` include the class.
-    """
-
-    classes: Mapping[str, ClassDef]
-    enums: Mapping[str, EnumDef]
-    properties: Mapping[str, Mapping[str, Property]]
-    ancestors: Mapping[str, frozenset[str]]
-    subclasses: Mapping[str, frozenset[str]]
-
-    def concrete(self, name: str) -> frozenset[str]:
-        """The class and its subclasses, without the abstract ones: what documents of it can be."""
-        return frozenset(sub for sub in self.subclasses[name] if not self.classes[sub].abstract)
-
-    def is_link(self, declared: Property) -> bool:
-        """Whether the property's values are ids of documents."""
-        return declared.range in self.classes
 
 
 class Resolver:
@@ -46,12 +25,13 @@ class Resolver:
         self._places = places
         self._ancestors: dict[str, frozenset[str]] = {}
         self._properties: dict[str, dict[str, Property]] = {}
+        self._groups: dict[str, tuple[frozenset[str], ...]] = {}
 
     def resolve(self) -> Hierarchy:
         """The hierarchy; of no use if there are violations."""
         for name, cls in self._classes.items():
             self._check_parents(name, cls)
-            for declared in cls.properties.values():
+            for declared in _declared(cls):
                 self._check_range(name, declared)
         if not self.violations:
             self._find_ancestors()
@@ -65,7 +45,13 @@ class Resolver:
             for ancestor in ancestors:
                 subclasses[ancestor].add(name)
         frozen = {name: frozenset(subs) for name, subs in subclasses.items()}
-        return Hierarchy(self._classes, self._enums, self._properties, self._ancestors, frozen)
+        hierarchy = Hierarchy(
+            self._classes, self._enums, self._properties, self._ancestors, frozen, groups=self._groups
+        )
+        if self.violations:
+            return hierarchy
+        paths = Paths(hierarchy, self._refuse)
+        return paths.flattened()
 
     def _refuse(self, name: str, path: str, description: str) -> None:
         self.violations.append(Violation(f"{self._places[name]}.{path}", description))
@@ -76,9 +62,19 @@ class Resolver:
                 self._refuse(name, "@inherits", f"{parent} is an enum, not a class")
             elif parent not in self._classes:
                 self._refuse(name, "@inherits", f"there is no class {parent!r}{self._hint(parent)}")
+            else:
+                self._check_kind(name, cls, self._classes[parent])
+
+    def _check_kind(self, name: str, cls: ClassDef, parent: ClassDef) -> None:
+        if parent.subdocument and not cls.subdocument:
+            self._refuse(name, "@subdocument", f"is required, as in the parent {parent.name}: a subclass is one too")
+        elif cls.subdocument and not parent.subdocument and not parent.abstract:
+            self._refuse(name, "@inherits", f"{parent.name} has documents of its own, which a subdocument is none of")
 
     def _check_range(self, name: str, declared: Property) -> None:
-        if not declared.is_scalar and declared.range not in self._classes and declared.range not in self._enums:
+        if declared.is_scalar or declared.range in (JSON, UNIT):
+            return
+        if declared.range not in self._classes and declared.range not in self._enums:
             hint = self._hint(declared.range)
             self._refuse(name, declared.name, f"there is no class or enum {declared.range!r}{hint}")
 
@@ -115,19 +111,22 @@ class Resolver:
         # A class has more ancestors than each of its parents, so that its parents are flattened before it.
         for current in sorted(self._classes, key=lambda name: (len(self._ancestors[name]), name)):
             cls = self._classes[current]
-            merged = dict(cls.properties)
+            own = {declared.name for declared in _declared(cls)}
+            merged = {declared.name: declared for declared in _declared(cls)}
             for parent in cls.parents:
                 for declared in self._properties[parent].values():
                     mine = merged.setdefault(declared.name, declared)
                     if self._refines(mine, declared):
                         continue
-                    if declared.name not in cls.properties and self._refines(declared, mine):
+                    if declared.name not in own and self._refines(declared, mine):
                         merged[declared.name] = declared
                     else:
                         self._refuse(
                             current, declared.name, f"is incompatible with {declared.name} of the parent {parent}"
                         )
             self._properties[current] = merged
+            inherited = [group for parent in cls.parents for group in self._groups[parent]]
+            self._groups[current] = tuple(dict.fromkeys([*inherited, *map(frozenset, cls.one_of)]))
             total += len(merged)
             if total > MAX_PROPERTIES:
                 self._refuse(current, "@inherits", f"classes have more than {MAX_PROPERTIES:,} properties in all")
@@ -135,9 +134,15 @@ class Resolver:
 
     def _refines(self, narrow: Property, wide: Property) -> bool:
         """Whether every value of `narrow` is one of `wide`."""
-        same_range = narrow.range == wide.range or wide.range in self._ancestors.get(narrow.range, ())
-        tightened = narrow.family is Family.REQUIRED and wide.family is Family.OPTIONAL
-        return same_range and (narrow.family is wide.family or tightened)
+        same_range = narrow.range == wide.range or (
+            wide.range in self._ancestors.get(narrow.range, ())
+            and self._classes[narrow.range].subdocument == self._classes[wide.range].subdocument
+        )
+        if not same_range:
+            return False
+        if narrow.family is Family.REQUIRED and wide.family is Family.OPTIONAL:
+            return True
+        return narrow.family is wide.family and within(narrow, wide)
 
     def _check_key(self, name: str, cls: ClassDef) -> None:
         if cls.key is None or cls.key.kind not in (KeyKind.LEXICAL, KeyKind.HASH):
@@ -151,3 +156,17 @@ class Resolver:
             elif declared.family is not Family.REQUIRED:
                 family = declared.family.value
                 self._refuse(name, f"@key.@fields[{index}]", f"{field} is {family}; a key's property is required")
+
+
+def _declared(cls: ClassDef) -> Iterator[Property]:
+    """The class's own properties, alternatives among them."""
+    yield from cls.properties.values()
+    for group in cls.one_of:
+        yield from group.values()
+
+
+def within(narrow: Property, wide: Property) -> bool:
+    """Whether a property of the same family holds as many values at least, and at most, as another one allows."""
+    if narrow.minimum < wide.minimum or narrow.dimensions != wide.dimensions:
+        return False
+    return wide.maximum is None or (narrow.maximum is not None and narrow.maximum <= wide.maximum)

@@ -11,9 +11,9 @@ from ontomesh.kernel.v1 import (
     document_pb2,
     merge_pb2,
     merge_service_pb2,
-    ontology_pb2,
 )
 from ontomesh_data_kernel.domain import model
+from ontomesh_data_kernel.doors.grpc.migrations import ontology_edit
 from ontomesh_data_kernel.errors import InvalidRequest
 
 
@@ -77,14 +77,6 @@ def commit_request(request: commit_service_pb2.CreateCommitRequest) -> model.Com
         request_id=request.request_id,
         validate_only=request.validate_only,
     )
-
-
-def ontology_edit(edit: ontology_pb2.OntologyChange) -> model.OntologyEdit:
-    """A change of the ontology."""
-    modes = ontology_pb2.OntologyChange
-    if edit.mode not in (modes.MODE_UNSPECIFIED, modes.MODE_UPSERT, modes.MODE_REPLACE):
-        raise InvalidRequest.at("ontology.mode", f"{edit.mode} is no mode")
-    return model.OntologyEdit(edit.schema, edit.mode == modes.MODE_REPLACE, tuple(edit.remove), edit.expected_digest)
 
 
 def operation(one: commit_pb2.Operation, index: int) -> model.Operation:

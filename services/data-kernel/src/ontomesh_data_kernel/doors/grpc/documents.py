@@ -1,15 +1,11 @@
-"""Documents and ontologies."""
+"""Documents."""
 
 from ontomesh.kernel.v1 import (
     document_pb2,
     document_service_pb2,
     document_service_pb2_grpc,
-    ontology_pb2,
-    ontology_service_pb2,
-    ontology_service_pb2_grpc,
 )
 from ontomesh_data_kernel.domain.documents import Documents
-from ontomesh_data_kernel.domain.ontologies import Ontologies
 from ontomesh_data_kernel.doors.caller import caller_now
 from ontomesh_data_kernel.doors.grpc import convert
 
@@ -58,18 +54,3 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
             next_page_token=page.next_page_token,
             commit=page.commit,
         )
-
-
-class OntologyServicer(ontology_service_pb2_grpc.OntologyServiceServicer):
-    """`OntologyService` over the domain's ontologies."""
-
-    def __init__(self, ontologies: Ontologies) -> None:
-        self._ontologies = ontologies
-
-    async def GetOntology(  # noqa: N802 - the contract's name
-        self, request: ontology_service_pb2.GetOntologyRequest, context: object
-    ) -> ontology_service_pb2.GetOntologyResponse:
-        """See the contract."""
-        found = await self._ontologies.get(caller_now(), request.database, request.ref)
-        ontology = ontology_pb2.Ontology(schema=found.schema, digest=found.digest)
-        return ontology_service_pb2.GetOntologyResponse(ontology=ontology, commit=found.commit)

@@ -6,15 +6,20 @@ from ontomesh.kernel.v1 import (
     database_service_pb2_grpc,
     diff_service_pb2_grpc,
     document_service_pb2_grpc,
+    import_service_pb2_grpc,
     merge_service_pb2_grpc,
     ontology_service_pb2_grpc,
+    query_service_pb2_grpc,
     ref_pb2_grpc,
 )
 from ontomesh_chassis.server import GrpcService
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.doors.grpc.commits import CommitServicer, DiffServicer, MergeServicer, RefServicer
 from ontomesh_data_kernel.doors.grpc.databases import BranchServicer, DatabaseServicer
-from ontomesh_data_kernel.doors.grpc.documents import DocumentServicer, OntologyServicer
+from ontomesh_data_kernel.doors.grpc.documents import DocumentServicer
+from ontomesh_data_kernel.doors.grpc.imports import ExportServicer, ImportServicer
+from ontomesh_data_kernel.doors.grpc.ontologies import OntologyServicer
+from ontomesh_data_kernel.doors.grpc.queries import QueryServicer
 
 _PACKAGE = "ontomesh.kernel.v1"
 
@@ -41,13 +46,28 @@ def grpc_services(kernel: Kernel) -> list[GrpcService]:
             ),
             (
                 ontology_service_pb2_grpc.add_OntologyServiceServicer_to_server,
-                OntologyServicer(kernel.ontologies),
+                OntologyServicer(kernel.ontologies, kernel.ontology_checks),
                 "OntologyService",
             ),
             (
                 commit_service_pb2_grpc.add_CommitServiceServicer_to_server,
                 CommitServicer(kernel.commits),
                 "CommitService",
+            ),
+            (
+                query_service_pb2_grpc.add_QueryServiceServicer_to_server,
+                QueryServicer(kernel.queries, kernel.links),
+                "QueryService",
+            ),
+            (
+                import_service_pb2_grpc.add_ImportServiceServicer_to_server,
+                ImportServicer(kernel.imports),
+                "ImportService",
+            ),
+            (
+                import_service_pb2_grpc.add_ExportServiceServicer_to_server,
+                ExportServicer(kernel.exports),
+                "ExportService",
             ),
             (ref_pb2_grpc.add_RefServiceServicer_to_server, RefServicer(kernel.refs), "RefService"),
             (diff_service_pb2_grpc.add_DiffServiceServicer_to_server, DiffServicer(kernel.diffs), "DiffService"),

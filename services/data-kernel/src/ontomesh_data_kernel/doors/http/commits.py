@@ -11,6 +11,7 @@ from ontomesh_data_kernel.domain import model
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.doors.caller import caller_now
 from ontomesh_data_kernel.doors.http import answers, examples
+from ontomesh_data_kernel.doors.http.migrations import read_edit
 from ontomesh_data_kernel.doors.http.parameters import PageSize, PageToken, Ref, RequestId, json_answer, json_body
 from ontomesh_data_kernel.doors.http.reading import Members, as_sent, read_members
 from ontomesh_data_kernel.errors import InvalidRequest
@@ -149,7 +150,7 @@ def _commit_request(database: str, body: Members, request_id: str) -> model.Comm
         database=database,
         branch=body.text("branch"),
         operations=operations,
-        ontology=_ontology(body.take("ontology")) if body.has("ontology") else None,
+        ontology=read_edit(body.take("ontology")) if body.has("ontology") else None,
         message=body.text("message"),
         author=body.text("author"),
         metadata=_metadata(body),
@@ -159,17 +160,6 @@ def _commit_request(database: str, body: Members, request_id: str) -> model.Comm
     )
     body.end()
     return request
-
-
-def _ontology(value: object) -> model.OntologyEdit:
-    members = Members(value, "ontology")
-    mode = members.text("mode") or "upsert"
-    if mode not in ("upsert", "replace"):
-        raise InvalidRequest.at("ontology.mode", f"{mode!r} is neither upsert nor replace")
-    schema = members.json("schema") if members.has("schema") else b""
-    edit = model.OntologyEdit(schema, mode == "replace", members.texts("remove"), members.text("expected_digest"))
-    members.end()
-    return edit
 
 
 def _operation(value: object, place: str) -> model.Operation:

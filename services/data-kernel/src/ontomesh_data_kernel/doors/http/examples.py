@@ -3,6 +3,8 @@
 import orjson
 
 from ontomesh_data_kernel.domain import model
+from ontomesh_data_kernel.domain.query import asking
+from ontomesh_data_kernel.domain.query.tree import Plan
 
 SCHEMA = [
     {
@@ -72,3 +74,8 @@ CONFLICT = model.Conflict(
 CONFLICTS = model.ConflictPage((CONFLICT,), "", 1)
 MERGED = model.MergeResult(model.MergeOutcome.CONFLICTS, None, (CONFLICT,), 1, (_BEFORE,), _HEAD, _TRIAL)
 REPORT = model.VerifyProgress(commits=2, documents=1, total_commits=2, problems=(), done=True)
+QUERIED = asking.QueryPage((DOCUMENT,), (), "", _HEAD)
+COUNTED = asking.Counted(1, _HEAD)
+EXPLAINED = asking.Explained(Plan(("class Person",), 1, False, 'name = "ada"', False), _HEAD)
+REFERRERS = asking.ReferrerPage((asking.Referrer("Person/bob", "friend"),), "", _HEAD)
+VISITS = asking.Visits((asking.Visit("Person/bob", 1, "Person/ada", "friend"),), _HEAD)

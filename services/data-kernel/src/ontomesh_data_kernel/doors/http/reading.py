@@ -69,6 +69,15 @@ class Members:
         """A boolean; false where it is absent."""
         return self._typed(name, bool, "true or false", False)
 
+    def number(self, name: str) -> int:
+        """An integer from 0 on; 0 where it is absent."""
+        value = self.take(name)
+        if value is None:
+            return 0
+        if type(value) is not int or not 0 <= value < 1 << 63:
+            raise InvalidRequest.at(self.at(name), "an integer from 0 to 2^63 - 1 is due")
+        return value
+
     def items(self, name: str) -> list[Any]:
         """An array; empty where it is absent."""
         return self._typed(name, list, "an array", [])

@@ -1,0 +1,114 @@
+"""`ontomesh schema diff` and `ontomesh schema check`: what changes of the ontology come to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ontomesh.cli import inputs
+from ontomesh.cli.checks import print_differences, print_violations
+from ontomesh.cli.context import Session
+from ontomesh.cli.failures import FOUND, UsageFailure
+from ontomesh.cli.options import Scope, command
+from ontomesh.cli.schema import app
+
+if TYPE_CHECKING:
+    from ontomesh.sdk.resources import OntologyCheck
+
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if anything differs.")]
+Whole = Annotated[bool, typer.Option("--replace", help="The file is the whole ontology: what it lacks is removed.")]
+
+
+@command(
+    app,
+    "diff",
+    scope=Scope.READ,
+    examples=("schema diff main feature", "schema diff main~3", "schema diff main schema.json --exit-code"),
+)
+def diff(
+    session: Session,
+    start: Annotated[str | None, typer.Argument(metavar="[FROM]", help="The older ref; else the branch.")] = None,
+    end: Annotated[
+        str | None, typer.Argument(metavar="[TO|FILE]", help="The newer ref, or a file with a whole ontology, or -.")
+    ] = None,
+    exit_code: ExitCode = False,
+) -> None:
+    """Show how the ontology differs between two refs, or a ref and a file, and what that means for documents.
+
+    + is new, - is gone, ~ has changed: "weakened" asks nothing of documents, "strengthened" may. No document is looked
+    at; `schema check` does that.
+    """
+    if end is None and start is not None and _is_file(start):
+        start, end = None, start
+    if start is None and end is None:
+        raise UsageFailure("nothing to compare with", hint="give a ref, two refs, or a ref and a schema file")
+    base = session.ref(start)
+    if end is not None and _is_file(end):
+        found = session.database.check_ontology(inputs.schema(end), mode="replace", ref=base, changes_only=True)
+    else:
+        schema = session.database.ontology(session.ref(end)).schema
+        found = session.database.check_ontology(schema, mode="replace", ref=base, changes_only=True)
+    if session.out.as_json:
+        for each in found.differences:
+            session.out.json(each)
+    else:
+        print_differences(session.out, found.differences)
+    if exit_code and found.differences:
+        raise typer.Exit(FOUND)
+
+
+@command(
+    app,
+    "check",
+    scope=Scope.READ,
+    examples=("schema check schema.json", "schema check schema.json --replace --ref feature --json"),
+)
+def check(
+    session: Session,
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="A JSON array of classes and enums, or one after another.")
+    ],
+    replace: Whole = False,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="NAME", help="Remove this class or enum; may be repeated.")
+    ] = None,
+) -> None:
+    """Show what `schema apply` would change, and every document that would not fit. Nothing is changed.
+
+    Exits with 1 if a document would not fit.
+    """
+    schema = inputs.schema(source)
+
+    def pages() -> "Iterator[OntologyCheck]":
+        token, first = "", True
+        while token or first:
+            page = session.database.check_ontology(
+                schema,
+                mode="replace" if replace else "upsert",
+                remove=tuple(remove or ()),
+                ref=session.ref(),
+                page_token=token,
+            )
+            if first and not session.out.as_json:
+                print_differences(session.out, page.differences)
+            token, first = page.next_page_token, False
+            yield page
+
+    if show_pages(session, pages()):
+        raise typer.Exit(FOUND)
+
+
+def show_pages(session: Session, pages: "Iterator[OntologyCheck]") -> bool:
+    """Prints the pages of a check; whether anything would not fit."""
+    if not session.out.as_json:
+        return bool(print_violations(session, pages).violating)
+    violating = 0
+    for page in pages:
+        session.out.json(page)
+        violating = page.violating
+    return bool(violating)
+
+
+def _is_file(text: str) -> bool:
+    return text == "-" or text.lstrip()[:1] in ("[", "{") or Path(text).is_file()
