@@ -293,6 +293,14 @@ def test_a_property_moves_up_and_down_the_hierarchy() -> None:
     assert left[0][0] == "Person/ada.age"
 
 
+def test_an_index_that_both_classes_declare_moves_down_once() -> None:
+    notes = {"@metadata": {"ontomesh": {"indexed": ["age"]}}}
+    base = parse_schema([one | notes if one["@id"] == "Pilot" else one for one in SCHEMA])
+    target, _ = changed_ontology(base, OntologyEdit(b"", migrations=(MoveProperty("Person", "age", to_type="Pilot"),)))
+    pilot = next(one for one in orjson.loads(target.to_json()) if one["@id"] == "Pilot")
+    assert pilot["@metadata"] == notes["@metadata"]
+
+
 def test_a_property_is_deleted_with_its_values_and_indexes() -> None:
     step = DeleteProperty("Person", "age")
     assert migrated(ada(), step) == without(stored(), "age")
