@@ -105,6 +105,16 @@ BEGINNING: Schema = {
     ),
 }
 
+_NEAR = {"@type": "Place", "city": "ab", "near": "Thing/b"}
+SEEDS: tuple[Document, ...] = (
+    {"@type": "Thing", "@id": "Thing/a", "name": "a", "size": 1, "tags": ["7", "a"], "owner": "Special/a"},
+    {"@type": "Thing", "@id": "Thing/b", "name": "7", "kind": "fine", "place": _NEAR, "friends": ["Thing/a"]},
+    {"@type": "Special", "@id": "Special/a", "name": "fine", "size": 0, "price": 7, "owner": "Thing/a"},
+    {"@type": "Special", "@id": "Special/b", "name": "2.5", "tags": ["b"], "friends": ["Special/a", "Thing/b"]},
+    {"@type": "Other", "@id": "Other/a", "flag": True, "of": "Special/b", "spots": [_NEAR, {"@type": "Place"}]},
+    {"@type": "Other", "@id": "Other/b", "spots": []},
+)
+
 
 def sent(document: Document) -> bytes:
     return orjson.dumps(document, default=str)
@@ -210,12 +220,13 @@ def atoms(draw: st.DrawFn, schema: Schema, documents: Snapshot, cls: str) -> Fil
     return compared(path, draw(st.sampled_from((*COMPARISONS, "!=") if ordered else ("=", "!="))), draw(values))
 
 
-def filters(schema: Schema, documents: Snapshot, cls: str) -> st.SearchStrategy[Filter]:
-    return st.recursive(
-        atoms(schema, documents, cls),
-        lambda one: st.one_of(st.builds(both, one, one), st.builds(either, one, one), st.builds(negated, one)),
-        max_leaves=3,
-    )
+@st.composite
+def filters(draw: st.DrawFn, schema: Schema, documents: Snapshot, cls: str) -> Filter:
+    """Up to three atoms, joined and negated in some way."""
+    found = draw(atoms(schema, documents, cls))
+    for join in draw(st.lists(st.sampled_from((both, either, None)), max_size=3)):
+        found = negated(found) if join is None else join(found, draw(atoms(schema, documents, cls)))
+    return found
 
 
 @st.composite

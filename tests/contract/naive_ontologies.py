@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import orjson
+
 Document = dict[str, Any]
 Snapshot = dict[str, Document]
 Schema = dict[str, Document]
@@ -158,6 +160,15 @@ def fit_value(schema: Schema, range_: str, value: Any) -> Any:
     return value
 
 
+def _text(value: Any) -> bytes:
+    """A value as it is stored, which a Set's are in the order of."""
+
+    def number(one: Decimal) -> int | float:
+        return int(one) if one == int(one) else float(one)
+
+    return orjson.dumps(value, number, orjson.OPT_SORT_KEYS)
+
+
 def fit_object(schema: Schema, one: Document) -> Document:
     """An object as it is stored. Raises Refused."""
     demand(is_class(schema, one["@type"]), VIOLATED)
@@ -174,7 +185,7 @@ def fit_object(schema: Schema, one: Document) -> Document:
             continue
         items = [fit_value(schema, range_, item) for item in value]
         if family(declared[name]) == "Set":
-            items = [item for at, item in enumerate(items) if item not in items[:at]]
+            items = sorted((item for at, item in enumerate(items) if item not in items[:at]), key=_text)
         if items or family(declared[name]) == "List":
             kept[name] = items
     demand(all(name in kept for name, one in declared.items() if family(one) in ("Required", "List")), VIOLATED)
@@ -205,3 +216,14 @@ def settled(schema: Schema, documents: Snapshot) -> Any:
         return ("number", Decimal(value).normalize()) if type(value) in (int, Decimal) else value
 
     return {id: of(one) for id, one in documents.items()}
+
+
+def shapes(schema: Schema) -> Any:
+    """Ontologies such that those that mean the same are equal."""
+    return {
+        name: (
+            {key: value for key, value in one.items() if key != "@metadata"},
+            sorted(indexed(schema, name)),
+        )
+        for name, one in schema.items()
+    }

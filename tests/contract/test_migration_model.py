@@ -36,6 +36,7 @@ from tests.contract.migration_strategies import (
     BEGINNING,
     FAMILIES,
     NEW,
+    SEEDS,
     atoms,
     filters,
     is_within,
@@ -61,13 +62,13 @@ from tests.contract.naive_ontologies import (
     check_sound,
     declared_as,
     fit,
-    indexed,
     is_class,
     is_redeclared,
     links,
     own,
     range_of,
     settled,
+    shapes,
     with_index,
 )
 from tests.contract.naive_queries import (
@@ -104,16 +105,7 @@ class MigrationsAgainstModel(RuleBasedStateMachine):
         self.do(self.kernel.databases.create(ANA, DB, "", ""))
         made = self.do(commit(self.kernel, ontology=OntologyEdit(orjson.dumps(list(BEGINNING.values())))))
         self.record("main", made.commit, BEGINNING, {})
-        near = {"@type": "Place", "city": "ab", "near": "Thing/b"}
-        self.put(
-            "main",
-            {"@type": "Thing", "@id": "Thing/a", "name": "a", "size": 1, "tags": ["7", "a"], "owner": "Special/a"},
-            {"@type": "Thing", "@id": "Thing/b", "name": "7", "kind": "fine", "place": near, "friends": ["Thing/a"]},
-            {"@type": "Special", "@id": "Special/a", "name": "fine", "size": 0, "price": 7, "owner": "Thing/a"},
-            {"@type": "Special", "@id": "Special/b", "name": "2.5", "tags": ["b"], "friends": ["Special/a", "Thing/b"]},
-            {"@type": "Other", "@id": "Other/a", "flag": True, "of": "Special/b", "spots": [near, {"@type": "Place"}]},
-            {"@type": "Other", "@id": "Other/b", "spots": []},
-        )
+        self.put("main", *SEEDS)
 
     def at(self, branch: str) -> tuple[Schema, Snapshot]:
         return self.commits[self.heads[branch]]
@@ -395,17 +387,6 @@ class MigrationsAgainstModel(RuleBasedStateMachine):
         self.do(self.kernel.close())
         self.kernel = self.do(open_kernel(self.folder / "kernel.db"))
         self.do(self.same(f"commit:{data.draw(st.sampled_from(list(self.commits)), label='past')}"))
-
-
-def shapes(schema: Schema) -> Any:
-    """Ontologies such that those that mean the same are equal."""
-    return {
-        name: (
-            {key: value for key, value in one.items() if key != "@metadata"},
-            sorted(indexed(schema, name)),
-        )
-        for name, one in schema.items()
-    }
 
 
 def test_migrations_do_what_a_naive_model_does(monkeypatch: pytest.MonkeyPatch) -> None:
