@@ -6,10 +6,10 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 NAMES_A_SERVER = : "$${ONTOMESH_TEST_TERMINUSDB_URL:?names no server; set it to terminusdb://user:password@host:port/organization}"
-DISTS := sdk services/chassis services/data-kernel deploy/local
+DISTS := sdk services/chassis services/data-kernel services/event-gateway deploy/local
 STAMP := .venv/.complete
 
-.PHONY: help up down demo test test-terminusdb record-terminusdb lint proto bench clean lock venv
+.PHONY: help up down demo test chaos test-terminusdb record-terminusdb lint proto bench clean lock venv
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: venv ## do the tour on a throwaway stack and check every step
 
 test: venv ## run every test
 	@exec $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+
+chaos: venv ## kill, pause and starve real processes under load, for some minutes; `make test` does it for seconds
+	@ONTOMESH_TEST_CHAOS=long $(BIN)/python -m pytest -q tests/chaos $(ARGS)
 
 test-terminusdb: venv ## run the contract suite on the TerminusDB server that ONTOMESH_TEST_TERMINUSDB_URL names
 	@$(NAMES_A_SERVER)

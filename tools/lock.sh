@@ -13,5 +13,6 @@ for dist in "$@"; do projects="$projects $dist/pyproject.toml"; done
     --universal --python-version 3.11 --generate-hashes \
     --no-header --no-annotate --no-emit-index-url \
     --no-emit-package ontomesh --no-emit-package ontomesh-chassis \
-    --no-emit-package ontomesh-data-kernel --no-emit-package ontomesh-local \
+    --no-emit-package ontomesh-data-kernel --no-emit-package ontomesh-event-gateway \
+    --no-emit-package ontomesh-local \
     --output-file requirements.lock

@@ -12,6 +12,7 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import (
+    events_figures,
     graphql_figures,
     import_figures,
     kernel_figures,
@@ -31,6 +32,7 @@ def main() -> None:
         runner.run(import_figures.measure(report, sys.argv[1:]))
         runner.run(schema_figures.measure(report, sys.argv[1:]))
         runner.run(graphql_figures.measure(report, sys.argv[1:]))
+        runner.run(events_figures.measure(report, sys.argv[1:]))
         runner.run(terminusdb_figures.measure(report, sys.argv[1:]))
     report.close()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from ontomesh.kernel.v1 import (
@@ -27,6 +28,8 @@ from ontomesh.kernel.v1 import (
     ontology_service_pb2,
     query_service_pb2,
     ref_pb2,
+    validator_pb2,
+    validator_service_pb2,
 )
 
 Json = Mapping[str, Any]
@@ -205,6 +208,12 @@ _MODES = {
     "upsert": ontology_pb2.OntologyChange.MODE_UPSERT,
     "replace": ontology_pb2.OntologyChange.MODE_REPLACE,
 }
+
+
+def class_schema(database: str, name: str, ref: str = "") -> Call:
+    request = ontology_service_pb2.GetClassSchemaRequest(database=database, ref=ref, class_name=name)
+    path = f"{database_path(database)}/ontology/classes/{quote(name, safe='')}/schema"
+    return Call("OntologyService/GetClassSchema", request, HttpCall("GET", path, {"ref": ref}))
 
 
 def check_ontology(database: str, change: Json | None = None, ref: str = "", **rest: Any) -> Call:
@@ -423,3 +432,42 @@ def export_documents(database: str, type: str = "", ref: str = "", after: str = 
     request = import_service_pb2.ExportDocumentsRequest(database=database, ref=ref, type=type, after=after)
     http = HttpCall("GET", f"/v1/databases/{database}/export", {"ref": ref, "type": type, "after": after})
     return Call("ExportService/ExportDocuments", request, http)
+
+
+def put_validator(name: str, etag: str = "", **given: Any) -> Call:
+    """A validator by its members at the HTTP door, which has other forms of `deadline` and `failure_policy`."""
+    members = {key: part for key, part in given.items() if key not in ("deadline_ms", "failure_policy")}
+    asked = validator_pb2.Validator()
+    json_format.ParseDict({"name": name, "etag": etag, **members}, asked)
+    if "deadline_ms" in given:
+        asked.deadline.FromMilliseconds(given["deadline_ms"])
+    if "failure_policy" in given:
+        policies = validator_pb2.FailurePolicy.DESCRIPTOR.values_by_name
+        known = policies.get(f"FAILURE_POLICY_{given['failure_policy'].upper()}")
+        asked.failure_policy = validator_pb2.FailurePolicy.ValueType(known.number if known is not None else 9)
+    headers = {"if-match": f'"{etag}"'} if etag else {}
+    http = HttpCall("PUT", f"/v1/validators/{quote(name, safe='')}", {}, json.dumps(given).encode(), headers)
+    request = validator_service_pb2.PutValidatorRequest(validator=asked)
+    return Call("ValidatorService/PutValidator", request, http if name else None)
+
+
+def get_validator(name: str) -> Call:
+    request = validator_service_pb2.GetValidatorRequest(name=name)
+    return Call("ValidatorService/GetValidator", request, HttpCall("GET", f"/v1/validators/{quote(name, safe='')}"))
+
+
+def list_validators(page_size: int = 0, page_token: str = "") -> Call:
+    request = validator_service_pb2.ListValidatorsRequest(page_size=page_size, page_token=page_token)
+    query = {"page_size": page_size, "page_token": page_token}
+    return Call("ValidatorService/ListValidators", request, HttpCall("GET", "/v1/validators", query))
+
+
+def delete_validator(name: str, etag: str = "") -> Call:
+    request = validator_service_pb2.DeleteValidatorRequest(name=name, etag=etag)
+    headers = {"if-match": f'"{etag}"'} if etag else {}
+    http = HttpCall("DELETE", f"/v1/validators/{quote(name, safe='')}", headers=headers)
+    return Call("ValidatorService/DeleteValidator", request, http)
+
+
+def get_relay_status() -> Call:
+    return Call("ValidatorService/GetRelayStatus", validator_service_pb2.GetRelayStatusRequest())

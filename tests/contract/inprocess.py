@@ -43,6 +43,9 @@ class Everything:
     def allows_any(self, right: str, database: str) -> bool:
         return True
 
+    def allows_somewhere(self, right: str) -> bool:
+        return True
+
 
 class Only:
     """May do what a function of (right, database, branch) says."""
@@ -55,6 +58,9 @@ class Only:
 
     def allows_any(self, right: str, database: str) -> bool:
         return self._rule(right, database, "")
+
+    def allows_somewhere(self, right: str) -> bool:
+        return self._rule(right, "", "")
 
 
 ANA = Caller("user:ana", "0af7651916cd43dd8448eb211c80319c", Everything())

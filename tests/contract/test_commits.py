@@ -300,7 +300,7 @@ class TestFile:
             connection = sqlite3.connect(path)
             if damage == "newer format":
                 connection.execute("PRAGMA application_id=1330533455")
-                connection.execute("PRAGMA user_version=3")
+                connection.execute("PRAGMA user_version=99")
             connection.execute("CREATE TABLE other (id INTEGER)")
             connection.close()
         before = hashlib.sha256(path.read_bytes()).hexdigest()

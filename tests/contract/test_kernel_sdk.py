@@ -5,6 +5,7 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -28,8 +29,11 @@ from ontomesh.sdk import (
     Update,
     connect,
 )
+from ontomesh.sdk.checks import BuiltinCheck, GrpcCheck, Validator
 from ontomesh.sdk.connection import Connection
 from ontomesh.sdk.errors import (
+    AddressRefused,
+    CommitRejected,
     DocumentNotFound,
     EtagMismatch,
     ImportInvalid,
@@ -39,10 +43,12 @@ from ontomesh.sdk.errors import (
     StaleHead,
     StillReferenced,
     Unavailable,
+    ValidatorNotFound,
 )
 from ontomesh.sdk.migrations import RenameProperty
 from ontomesh.sdk.models import DocumentModel, Link, hashed, lexical, ontology_of, random_key, value_hash
 from ontomesh.sdk.resources import ImportProgress
+from ontomesh.sdk.validators import AsyncValidators
 from ontomesh_data_kernel import embedded
 from tests.contract.serving import OWNER, Serving, serving
 from tests.contract.stores import SERVER
@@ -103,13 +109,14 @@ class Client:
     def __init__(self, mesh: AsyncMesh | Mesh) -> None:
         self._mesh: Any = mesh
         self._database: Any = mesh.database("catalog")
+        self._others: dict[str, Any] = {"validators": mesh.validators}
         self.called: set[str] = set()
 
     async def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
         """The answer; of a method that gives several things, the list of them."""
         self.called.add(name)
         owner, _, method = name.rpartition(".")
-        target = {"": self._database, "databases": self._mesh.databases, "mesh": self._mesh}[owner]
+        target = {"": self._database, "databases": self._mesh.databases, "mesh": self._mesh, **self._others}[owner]
         call = getattr(target, method)
         if isinstance(self._mesh, Mesh):
             return await asyncio.to_thread(self._blocking, call, arguments, options)
@@ -154,7 +161,7 @@ async def opened(connection: Connection, flavour: Flavour) -> AsyncIterator[Clie
 
 def methods() -> set[str]:
     """Every method of the clients that asks the kernel."""
-    owners = (("", AsyncDatabase), ("databases.", AsyncDatabases))
+    owners = (("", AsyncDatabase), ("databases.", AsyncDatabases), ("validators.", AsyncValidators))
     return {
         f"{prefix}{name}"
         for prefix, owner in owners
@@ -186,6 +193,31 @@ async def import_and_export(ask: Client, folder: Path) -> None:
     parts = await ask("export_documents", "Person")
     lines = b"".join(part.data for part in parts).splitlines()
     assert len([one for one in map(json.loads, lines) if one["name"].startswith("p") and one.get("age") == 7]) == 300
+
+
+async def manage_validators(ask: Client) -> None:
+    rule = Validator("tickets", BuiltinCheck("message", {"pattern": "^[A-Z]+-"}), classes=("Note",), deadline=0.5)
+    put = await ask("validators.put", rule)
+    assert (put.check, put.classes, put.deadline, put.on_failure) == (rule.check, ("Note",), 0.5, "reject")
+    with pytest.raises(CommitRejected) as rejected:
+        await ask("put", Note(text="x"))
+    assert [violation.field for violation in rejected.value.violations] == ["message"]
+    assert rejected.value.metadata["validators"] == "tickets"
+    await ask("put", Note(text="x"), message="ABC-1")
+    changed = await ask("validators.put", replace(put, disabled=True, on_failure="allow"))
+    assert changed.disabled
+    assert changed.on_failure == "allow"
+    with pytest.raises(EtagMismatch):
+        await ask("validators.put", put)
+    with pytest.raises(AddressRefused):
+        await ask("validators.put", Validator("inside", GrpcCheck("10.0.0.1:443")))
+    status = await ask("validators.get", "tickets")
+    assert (status.validator, status.calls, status.rejections, status.failures) == (changed, 2, 1, 0)
+    assert await ask("validators.list", page_size=1) == [changed]
+    assert not (await ask("validators.relay_status")).enabled
+    await ask("validators.delete", "tickets", etag=changed.etag)
+    with pytest.raises(ValidatorNotFound):
+        await ask("validators.get", "tickets")
 
 
 @pytest.mark.parametrize("place", ["served", "embedded"])
@@ -305,10 +337,14 @@ async def test_every_method_does_what_it_says(tmp_path: Path, flavour: Flavour, 
         stricter["@key"] = {"@type": "Lexical", "@fields": ["name"]}  # type: ignore[assignment]
         checked_ontology = await ask("check_ontology", [stricter])
         assert [each.kind for each in checked_ontology.differences if each.property == "age"] == ["strengthened"]
+        described = await ask("class_schema", "Person", "main")
+        assert described.json_schema["$defs"]["Person"]["properties"]["age"] == {"type": ["integer", "null"]}
+        assert described.commit == checked_ontology.commit
         renamed = await ask("migrate", RenameProperty("Person", "age", "years"), message="years")
         assert (await ask("get", "Person/ada")).data["years"]
         assert renamed.commit.message == "years"
 
+        await manage_validators(ask)
         await ask("databases.delete", "catalog")
         assert await ask("databases.list") == []
         assert ask.called == methods()

@@ -35,6 +35,7 @@ STATUS = {
     StatusCode.ABORTED: 409,
     StatusCode.FAILED_PRECONDITION: 409,
     StatusCode.RESOURCE_EXHAUSTED: 413,
+    StatusCode.UNAVAILABLE: 503,
 }
 
 NOT_PRODUCED = {
@@ -62,7 +63,7 @@ class Scene:
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     home = tmp_path_factory.mktemp("refusals")
     limit = {"ONTOMESH_MAX_MESSAGE_BYTES": str(36 << 20), "ONTOMESH_LOG_LEVEL": "WARNING"}
-    async with serving(home, **limit) as kernel, doors_of(kernel) as doors:
+    async with serving(home, ONTOMESH_OUTBOUND_ALLOW="127.0.0.0/8", **limit) as kernel, doors_of(kernel) as doors:
         world = await build(kernel, doors)
         yield Scene(doors, world, await standing(doors))
 

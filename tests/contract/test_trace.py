@@ -17,6 +17,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from services.chassis.tests.collector import Collector, collecting
 
 from ontomesh.sdk import AsyncMesh, connect
+from ontomesh.sdk.checks import BuiltinCheck, Validator
 from ontomesh.sdk.errors import DatabaseNotFound, PermissionDenied
 from tests.contract import calls
 from tests.contract.doors import doors_of
@@ -172,6 +173,18 @@ async def test_the_spans_of_a_get_a_commit_and_a_merge_form_exactly_this_chain(t
         tree = await scene.tree(f"{own.get_span_context().trace_id:032x}", 4)
         assert tree == ("the application's own", "INTERNAL", (chain("DocumentService/GetDocument", "get"),))
         assert scene.collector.services == {"client", "ontomesh-data-kernel"}
+
+
+async def test_each_validator_of_a_commit_has_a_span_in_its_trace(tmp_path: Path) -> None:
+    async with traced(tmp_path) as scene:
+        await people(scene.mesh)
+        await scene.mesh.validators.put(Validator("few", BuiltinCheck("max_changes", {"count": "9"})))
+        made = await scene.mesh.database("catalog").insert(person("bob"))
+        expected = chain("CommitService/CreateCommit", "commit")
+        tree = await scene.tree(made.commit.trace_id, size(expected) + 2)
+        ((_, _, served),) = tree[2]
+        # What is judged was decided once before, and is decided once more to be stored.
+        assert [name for name, _, _ in served].count("validate few") == 1
 
 
 async def test_the_first_commit_of_a_kernel_reads_the_ontology_that_the_next_ones_know(tmp_path: Path) -> None:

@@ -85,10 +85,24 @@ async def build(kernel: Serving, doors: Doors) -> World:
     for found in (await doors.read(calls.list_branches(DB)))["branches"]:
         world.heads[found["name"]] = found["head"]
     world.ontology_digest = (await doors.read(calls.get_ontology(DB)))["digest"]
+    await _judged(doors)
     world.pages = await _pages(doors)
     world.imports = await _imports(doors)
     await commit(update("Person/ada", {"age": 50}), branch="feature/x")
     return world
+
+
+async def _judged(doors: Doors) -> None:
+    """Two branches that validators see: of the one, they object to much; of the other, theirs is away."""
+    for name in ("strict", "silent"):
+        await doors.read(calls.create_branch(DB, f"judged/{name}", "main"))
+    strict, silent = ({"databases": [DB], "branches": [f"judged/{name}"]} for name in ("strict", "silent"))
+    ticket = {"rule": "message", "parameters": {"pattern": "^[A-Z]+-[0-9]+"}}
+    age = {"rule": "immutable", "parameters": {"properties": "age"}}
+    await doors.read(calls.put_validator("strict", builtin=ticket, match=strict))
+    await doors.read(calls.put_validator("grown", builtin=age, match={**strict, "classes": ["Person"]}))
+    away = {"target": "127.0.0.1:1", "plaintext": True}
+    await doors.read(calls.put_validator("silent", grpc=away, match=silent))
 
 
 async def _imports(doors: Doors) -> dict[str, str]:

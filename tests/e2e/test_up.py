@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -23,6 +23,14 @@ pytestmark = pytest.mark.timeout(180)
 ONTOMESH = [sys.executable, "-m", "ontomesh.cli.main"]
 SECONDS = 60
 RUNNING = "The stack is running; Ctrl-C stops it."
+TITLES = {"nats": "NATS server", "event-gateway": "event gateway", "data-kernel": "data kernel"}
+PORTS = {
+    "ONTOMESH_NATS_PORT": "NATS server",
+    "ONTOMESH_EVENTS_GRPC_PORT": "event gateway",
+    "ONTOMESH_EVENTS_HTTP_PORT": "event gateway",
+    "ONTOMESH_KERNEL_GRPC_PORT": "data kernel",
+    "ONTOMESH_KERNEL_HTTP_PORT": "data kernel",
+}
 
 
 class Up:
@@ -57,14 +65,24 @@ class Up:
 
     @property
     def kernel(self) -> psutil.Process:
-        stack = json.loads((self.home / "stack.json").read_text())
-        return psutil.Process(stack["services"][0]["pid"])
+        return self.service("data-kernel")
+
+    def service(self, name: str) -> psutil.Process:
+        """A service's process."""
+        services = json.loads((self.home / "stack.json").read_text())["services"]
+        return psutil.Process(next(service["pid"] for service in services if service["name"] == name))
+
+    def whole(self) -> list[psutil.Process]:
+        """Every process of the stack, whatever its services started included."""
+        return psutil.Process(self.process.pid).children(recursive=True)
 
     def serves(self) -> bool:
-        """Whether the kernel answers over both doors where client.json says."""
+        """Whether kernel and gateway answer where client.json says."""
         client = json.loads((self.home / "client.json").read_text())
-        with urllib.request.urlopen(f"{client['http']}/readyz", timeout=10) as answer:
-            ready = answer.status == 200
+        ready = True
+        for door in ("http", "events_http"):
+            with urllib.request.urlopen(f"{client[door]}/readyz", timeout=10) as answer:
+                ready &= answer.status == 200
         token = (self.home / "token").read_text().strip()
         with connect(client["address"], token=token) as mesh:
             return ready and mesh.health()
@@ -101,7 +119,7 @@ def home(tmp_path: Path) -> Path:
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ONTOMESH_")}
-    ports = {"ONTOMESH_KERNEL_GRPC_PORT": "0", "ONTOMESH_KERNEL_HTTP_PORT": "0"}
+    ports = dict.fromkeys(PORTS, "0")
     return kept | ports | {"HOME": str(home.parent), "ONTOMESH_HOME": str(home)} | settings
 
 
@@ -134,6 +152,16 @@ def ontomesh(home: Path, *arguments: str, **settings: str) -> subprocess.Complet
         check=False,
         timeout=SECONDS,
     )
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run; who ended and is not buried yet does not."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def left(home: Path) -> list[str]:
@@ -173,7 +201,7 @@ def test_the_first_up_in_an_empty_home_does_the_tour_and_the_second_finds_its_da
     with up(home) as second:
         second.wait_for(RUNNING)
         counted = second.wait_for("packages: ")
-        assert re.fullmatch(r"  packages: \d+ documents in 6 commits on main", counted)
+        assert re.fullmatch(r"  packages: \d+ documents in 7 commits on main", counted)
         second.wait_for("make demo")
         assert f"1/{steps}" not in second.output
         second.process.terminate()
@@ -186,11 +214,15 @@ def test_up_prints_a_table_of_addresses_and_only_the_owner_can_read_its_secrets(
         client = json.loads((home / "client.json").read_text())
         row = stack.wait_for(client["address"])
         assert re.match(rf"data kernel +{client['address']} +{client['http']} +{stack.kernel.pid} ", row)
-        for address in (f"{client['http']}/docs", f"{client['http']}/metrics"):
-            stack.wait_for(address)
-            with urllib.request.urlopen(address, timeout=10) as answer:
-                assert answer.status == 200
-        for path in (home / "data" / "kernel.db", home / "logs" / "data-kernel.log"):
+        gateway = stack.wait_for(client["events"])
+        assert re.match(rf"event gateway +{client['events']} +{client['events_http']} +\d+ ", gateway)
+        assert re.match(r"NATS server +nats://127\.0\.0\.1:\d+ +\d+ ", stack.wait_for("nats://"))
+        for door in (client["http"], client["events_http"]):
+            for address in (f"{door}/docs", f"{door}/metrics"):
+                stack.wait_for(address)
+                with urllib.request.urlopen(address, timeout=10) as answer:
+                    assert answer.status == 200
+        for path in (home / "data" / "kernel.db", home / "data" / "nats", *(home.glob("logs/*.log"))):
             stack.wait_for(str(path))
             assert path.exists()
         for path in [home, *home.rglob("*")]:
@@ -201,27 +233,43 @@ def test_up_prints_a_table_of_addresses_and_only_the_owner_can_read_its_secrets(
 def test_a_signal_to_the_whole_terminal_stops_everything_in_order(home: Path, number: signal.Signals) -> None:
     with up(home) as stack:
         stack.wait_for(RUNNING)
-        kernel = stack.kernel
+        processes = stack.whole()
+        assert "nats-server" in {process.name() for process in processes}
         # As a terminal does: to every process of the foreground group.
         os.killpg(stack.process.pid, number)
         assert stack.wait() == 0
-        assert stack.lines[-2:] == ["  the data kernel ended with exit code 0", "stopped"]
-        assert not kernel.is_running()
+        ends = [f"  the {title} ended with exit code 0" for title in reversed(TITLES.values())]
+        assert stack.lines[-4:] == [*ends, "stopped"]
+        assert alive(processes) == []
         assert not (home / "stack.json").exists()
 
 
-def test_a_killed_kernel_is_started_again_at_its_address_and_said_so(home: Path) -> None:
+@pytest.mark.parametrize("name", TITLES)
+def test_a_killed_service_is_started_again_at_its_address_and_said_so(home: Path, name: str) -> None:
     with up(home) as stack:
         stack.wait_for(RUNNING)
         client = (home / "client.json").read_text()
-        kernel = stack.kernel
-        kernel.kill()
-        said = stack.wait_for("the data kernel was ended by SIGKILL")
+        killed = stack.service(name)
+        started = killed.children()
+        killed.kill()
+        said = stack.wait_for(f"the {TITLES[name]} was ended by SIGKILL")
         assert "starting it again in 0.5 s (attempt 1 of 4)" in said
-        stack.wait_for(f"its log is {home / 'logs' / 'data-kernel.log'}")
-        stack.wait_for("the data kernel is ready again")
-        assert stack.kernel.pid != kernel.pid
+        stack.wait_for(f"its log is {home / 'logs' / name}.log")
+        stack.wait_for(f"the {TITLES[name]} is ready again")
+        assert stack.service(name).pid != killed.pid
+        assert alive(started) == []
         assert (home / "client.json").read_text() == client
+        assert stack.serves()
+
+
+def test_a_nats_server_that_dies_alone_is_started_again(home: Path) -> None:
+    with up(home) as stack:
+        stack.wait_for(RUNNING)
+        (server,) = stack.service("nats").children()
+        server.kill()
+        stack.wait_for("the NATS server ended with exit code 9")
+        stack.wait_for("the NATS server is ready again")
+        assert [process.name() for process in stack.service("nats").children()] == ["nats-server"]
         assert stack.serves()
 
 
@@ -239,13 +287,14 @@ def test_a_kernel_that_keeps_dying_is_given_up_with_exit_code_1(home: Path) -> N
         assert stack.wait() == 1
 
 
-def test_the_kernel_ends_by_itself_when_the_supervisor_is_killed(home: Path) -> None:
+def test_every_service_ends_by_itself_when_the_supervisor_is_killed(home: Path) -> None:
     with up(home) as stack:
         stack.wait_for(RUNNING)
-        kernel = stack.kernel
+        processes = stack.whole()
+        assert "nats-server" in {process.name() for process in processes}
         stack.process.kill()
-        psutil.wait_procs([kernel], SECONDS)
-        assert not kernel.is_running()
+        psutil.wait_procs(processes, SECONDS)
+        assert alive(processes) == []
     with up(home) as again:
         again.wait_for(RUNNING)
         assert again.serves()
@@ -275,20 +324,19 @@ def test_down_stops_a_stack_from_another_terminal_and_may_be_repeated(home: Path
     assert (again.returncode, again.stdout) == (0, f"no stack runs in {home}\n")
 
 
-@pytest.mark.parametrize("door", ["GRPC", "HTTP"])
-def test_a_taken_port_is_told_with_its_holder_and_setting_before_anything_starts(home: Path, door: str) -> None:
+@pytest.mark.parametrize("setting", PORTS)
+def test_a_taken_port_is_told_with_its_holder_and_setting_before_anything_starts(home: Path, setting: str) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        setting = f"ONTOMESH_KERNEL_{door}_PORT"
         refused = ontomesh(home, "up", **{setting: str(port)})
     assert refused.returncode == 3
-    assert f"error: 127.0.0.1:{port}, which the data kernel wants for " in refused.stderr
+    assert f"error: 127.0.0.1:{port}, which the {PORTS[setting]} wants for " in refused.stderr
     assert f"is taken by process {os.getpid()} (user " in refused.stderr
     assert f"{setting}=<port>" in refused.stderr
     assert refused.stdout.splitlines() == [f"made keys, a policy and your token in {home}"]
-    assert not (home / "logs" / "data-kernel.log").exists()
+    assert list((home / "logs").iterdir()) == []
 
 
 def test_a_kernel_that_cannot_start_shows_the_end_of_its_log(home: Path) -> None:

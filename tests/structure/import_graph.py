@@ -18,10 +18,13 @@ STACK = "ontomesh_local"  # starts every service, so it may import them; nobody 
 
 STUBS = re.compile(r"ontomesh\.\w+\.v\d+\w*(\.|$)")
 SERVER_LIBRARIES = frozenset({"fastapi", "starlette", "uvicorn", "sqlite3"})
-DRIVERS = frozenset({"sqlite3"})
+DRIVERS = frozenset({"sqlite3", "nats"})
+NATS_ADAPTER = "ontomesh_event_gateway.adapters.nats"
 
 PURE_PARTS = frozenset({"domain", "ports", "errors"})
-PURE_LIBRARIES = frozenset({"orjson"}) | (sys.stdlib_module_names - {"sqlite3", "dbm", "http", "socket", "ssl"})
+PURE_LIBRARIES = frozenset({"jsonschema_rs", "orjson"}) | (
+    sys.stdlib_module_names - {"sqlite3", "dbm", "http", "socket", "ssl"}
+)
 
 # Which parts of its own service a part may import, besides itself. Parts that are not named
 # here (say, commands that join the CLI) may import all but doors and adapters.
@@ -105,6 +108,8 @@ def _reasons(found: Import) -> Iterator[str]:
         yield from _between_distributions(package, target, found.imported)
     if package == SDK and target in SERVER_LIBRARIES:
         yield "the SDK imports no server code"
+    if target == "nats" and found.importer != NATS_ADAPTER and not found.importer.startswith(f"{NATS_ADAPTER}."):
+        yield "only the event gateway's NATS adapter talks to NATS"
     if package in {SDK, CHASSIS, STACK}:
         return
     if part in PURE_PARTS and target != package and target not in PURE_LIBRARIES:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure.kernel_process import KernelProcess
 from tests.structure.prefix import Prefix, build_wheels, closure, distributions, install
+from tests.structure.service_process import GatewayProcess, KernelProcess
 
 # One worker builds and installs; the downloads of a first run take the time.
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("distributions")]
 
 IMPORT_SECONDS = 0.5
-SERVER_MODULES = ("fastapi", "starlette", "uvicorn", "sqlite3", "ontomesh_")
+SERVER_MODULES = ("fastapi", "starlette", "uvicorn", "sqlite3", "nats", "ontomesh_")
 
 Install = Callable[[str], Prefix]
 
@@ -87,7 +87,7 @@ def test_the_local_stack_joins_the_command_line(installed: Install) -> None:
 
 
 async def test_the_kernel_alone_starts_serves_and_stops(installed: Install, tmp_path: Path) -> None:
-    async with KernelProcess.start(installed("ontomesh-data-kernel"), tmp_path) as kernel:
+    async with KernelProcess.serve(installed("ontomesh-data-kernel"), tmp_path) as kernel:
         assert await kernel.healthy()
         await kernel.create_database("catalog")
         schema = [{"@type": "Class", "@id": "Package", "name": "xsd:string"}]
@@ -95,6 +95,13 @@ async def test_the_kernel_alone_starts_serves_and_stops(installed: Install, tmp_
         await kernel.commit("catalog", body, schema)
         assert json.loads(await kernel.get("catalog", "Package/grpcio")) == body
         assert await kernel.stop() == 0
+
+
+async def test_the_event_gateway_alone_starts_spools_and_stops(installed: Install, tmp_path: Path) -> None:
+    async with GatewayProcess.serve(installed("ontomesh-event-gateway"), tmp_path) as gateway:
+        assert await gateway.healthy()
+        assert await gateway.publish("tried") == "OUTCOME_SPOOLED"
+        assert await gateway.stop() == 0
 
 
 def _commands(prefix: Prefix) -> set[str]:

@@ -15,7 +15,13 @@ def test_first_party_modules_keep_the_import_rules() -> None:
 def test_the_graph_sees_every_distribution_and_its_imports() -> None:
     graph = read(SOURCES)
     packages = {name.partition(".")[0] for name in graph.modules}
-    assert packages >= {"ontomesh", "ontomesh_chassis", "ontomesh_data_kernel", "ontomesh_local"}
+    assert packages >= {
+        "ontomesh",
+        "ontomesh_chassis",
+        "ontomesh_data_kernel",
+        "ontomesh_event_gateway",
+        "ontomesh_local",
+    }
     edges = {(found.importer, found.imported) for found in graph.imports}
     stubs = "ontomesh.kernel.v1"
     assert (f"{stubs}.document_service_pb2_grpc", f"{stubs}.document_service_pb2") in edges
@@ -89,6 +95,21 @@ def test_the_graph_sees_every_distribution_and_its_imports() -> None:
             id="door-imports-driver",
         ),
         pytest.param(
+            {"ontomesh/sdk/publisher.py": "import nats"},
+            "ontomesh.sdk.publisher:1 imports nats: only the event gateway's NATS adapter talks to NATS",
+            id="sdk-imports-nats",
+        ),
+        pytest.param(
+            {"ontomesh_event_gateway/adapters/spool.py": "def drain():\n    from nats.js import api"},
+            "ontomesh_event_gateway.adapters.spool:2 imports nats.js: only the event gateway's NATS adapter talks to NATS",
+            id="another-adapter-imports-nats",
+        ),
+        pytest.param(
+            {"ontomesh_data_kernel/adapters/relay.py": "import nats"},
+            "ontomesh_data_kernel.adapters.relay:1 imports nats: only the event gateway's NATS adapter talks to NATS",
+            id="kernel-imports-nats",
+        ),
+        pytest.param(
             {"ontomesh_a/commands.py": "from ontomesh_a.doors import grpc", "ontomesh_a/doors/grpc.py": ""},
             "ontomesh_a.commands:1 imports ontomesh_a.doors.grpc: only main sees doors",
             id="another-module-sees-doors",
@@ -127,6 +148,7 @@ def test_a_tree_that_keeps_the_rules_is_accepted(tmp_path: Path) -> None:
         "ontomesh_a/doors/__init__.py": "import grpc\nfrom ontomesh_a.domain import rules\nfrom ontomesh.sdk import connect",
         "ontomesh_a/adapters/__init__.py": "import sqlite3\nfrom ontomesh_a import ports\nimport ontomesh_chassis",
         "ontomesh_chassis/__init__.py": "from ontomesh.kernel.v1 import ref_pb2",
+        "ontomesh_event_gateway/adapters/nats/publisher.py": "import nats\nfrom nats.js import api",
         "ontomesh_local/__init__.py": "import ontomesh_a.main, ontomesh_chassis, ontomesh",
     }
     for name, text in files.items():

@@ -12,7 +12,8 @@ from ontomesh_local.home import AlreadyRunning, Home, RunningService, RunningSta
 def test_a_first_preparation_makes_everything_and_shows_it_to_the_owner_only(tmp_path: Path) -> None:
     home = Home(tmp_path / "deep" / "home")
     assert home.prepare()
-    names = {"token", "signing-key.json", "keys.json", "policy.toml", "data", "logs", "tour"}
+    names = {"token", "relay.token", "gateway.token", "signing-key.json", "keys.json", "policy.toml"}
+    names |= {"data", "logs", "tour"}
     assert {path.name for path in home.path.iterdir()} == names
     for path in [home.path, *home.path.iterdir()]:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path

@@ -13,10 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sdk.tests.cli.memory import Database
 from sdk.tests.cli.server import serving
 from sdk.tests.cli.servicers import Store
+from sdk.tests.events.gateway import Gateway
+from sdk.tests.events.gateway import serving as serving_events
 
 from ontomesh.cli.main import main
 
-VARIABLES = ("ADDRESS", "TOKEN", "TOKEN_FILE", "DATABASE", "BRANCH")
+VARIABLES = ("ADDRESS", "EVENTS_ADDRESS", "TOKEN", "TOKEN_FILE", "DATABASE", "BRANCH")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,16 @@ def cli(home: Home, address: str, capsys: pytest.CaptureFixture[str], monkeypatc
 def alone(home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command, with no server anywhere."""
     monkeypatch.setenv("ONTOMESH_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("ONTOMESH_EVENTS_ADDRESS", "127.0.0.1:1")
     return Cli(capsys, monkeypatch)
+
+
+@pytest.fixture
+def gateway(address: str, home: Home) -> Iterator[Gateway]:
+    """An event gateway beside the kernel."""
+    with serving_events() as running:
+        (home.path / "client.json").write_text(json.dumps({"address": address, "events": running.address}))
+        yield running
 
 
 @pytest.fixture

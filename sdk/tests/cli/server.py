@@ -21,6 +21,7 @@ from sdk.tests.cli.servicers import (
     OntologyServicer,
     Store,
 )
+from sdk.tests.cli.validators import Validators
 
 from ontomesh.kernel.v1.branch_service_pb2_grpc import add_BranchServiceServicer_to_server
 from ontomesh.kernel.v1.commit_service_pb2_grpc import add_CommitServiceServicer_to_server
@@ -31,6 +32,7 @@ from ontomesh.kernel.v1.merge_service_pb2_grpc import add_MergeServiceServicer_t
 from ontomesh.kernel.v1.ontology_service_pb2_grpc import add_OntologyServiceServicer_to_server
 from ontomesh.kernel.v1.query_service_pb2_grpc import add_QueryServiceServicer_to_server
 from ontomesh.kernel.v1.ref_pb2_grpc import add_RefServiceServicer_to_server
+from ontomesh.kernel.v1.validator_service_pb2_grpc import add_ValidatorServiceServicer_to_server
 
 CODES = {
     "TOKEN_MISSING": code_pb2.UNAUTHENTICATED,
@@ -38,6 +40,7 @@ CODES = {
     "BRANCH_NOT_FOUND": code_pb2.NOT_FOUND,
     "COMMIT_NOT_FOUND": code_pb2.NOT_FOUND,
     "DOCUMENT_NOT_FOUND": code_pb2.NOT_FOUND,
+    "VALIDATOR_NOT_FOUND": code_pb2.NOT_FOUND,
     "DATABASE_ALREADY_EXISTS": code_pb2.ALREADY_EXISTS,
     "BRANCH_ALREADY_EXISTS": code_pb2.ALREADY_EXISTS,
     "DOCUMENT_ALREADY_EXISTS": code_pb2.ALREADY_EXISTS,
@@ -121,6 +124,7 @@ def serving(store: Store) -> Iterator[str]:
         add_MergeServiceServicer_to_server(MergeServicer(store), server)
         add_QueryServiceServicer_to_server(QueryServicer(store), server)
         add_RefServiceServicer_to_server(RefServicer(store), server)
+        add_ValidatorServiceServicer_to_server(Validators(), server)
         health: Handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context: SERVING)
         server.add_generic_rpc_handlers(
             [grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": health})]

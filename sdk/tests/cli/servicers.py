@@ -222,6 +222,11 @@ class OntologyServicer(OntologyServiceServicer):
     def __init__(self, store: Store) -> None:
         self.store = store
 
+    def GetClassSchema(
+        self, request: ontology_calls.GetClassSchemaRequest, context: Context
+    ) -> ontology_calls.GetClassSchemaResponse:
+        raise Refusal("UNKNOWN_CLASS", f"no class {request.class_name!r}")
+
     def GetOntology(
         self, request: ontology_calls.GetOntologyRequest, context: Context
     ) -> ontology_calls.GetOntologyResponse:

@@ -39,7 +39,12 @@ SCHEMA: list[Json] = [
         "@key": KEY,
         "@documentation": {"@comment": "Somebody", "@properties": {"born": "The day"}},
         "@metadata": {
-            "ontomesh": {"indexed": ["age", "home.city"], "unique": ["email"], "dangling": ["friend"]},
+            "ontomesh": {
+                "indexed": ["age", "home.city"],
+                "unique": ["email"],
+                "dangling": ["friend"],
+                "events": False,
+            },
             "x": 1,
         },
         "name": "xsd:string",
@@ -167,7 +172,7 @@ class Place(DocumentModel, subdocument=True):
     near: "Place | None" = None
 
 
-class Release(DocumentModel, key=lexical("name"), indexed=("place.city",)):
+class Release(DocumentModel, key=lexical("name"), indexed=("place.city",), events=True):
     name: Annotated[str, Unique()]
     build_state: Literal["green", "red"] = "green"
     place: Place | None = None
@@ -195,7 +200,9 @@ def test_models_give_subdocuments_enums_markers_cardinalities_and_alternatives()
         "@type": "Class",
         "@id": "Release",
         "@key": KEY,
-        "@metadata": {"ontomesh": {"indexed": ["place.city"], "unique": ["name"], "dangling": ["other"]}},
+        "@metadata": {
+            "ontomesh": {"indexed": ["place.city"], "unique": ["name"], "dangling": ["other"], "events": True}
+        },
         "name": "xsd:string",
         "build_state": "ReleaseBuildState",
         "place": optional("Place"),

@@ -5,7 +5,14 @@ from pathlib import Path
 import jwt
 import pytest
 
-from ontomesh_chassis.home import create_home_identity, read_private, read_signing_key, write_private
+from ontomesh_chassis.home import (
+    ServiceToken,
+    create_home_identity,
+    create_service_tokens,
+    read_private,
+    read_signing_key,
+    write_private,
+)
 from ontomesh_chassis.keys import generate_signing_key, mint, public_jwks
 from ontomesh_chassis.keyset import parse_keys
 from ontomesh_chassis.policy import parse_policy
@@ -32,6 +39,9 @@ def test_a_home_is_readable_by_its_owner_only_and_holds_all_it_needs(tmp_path: P
     assert "d" not in json.loads((home / "keys.json").read_text())["keys"][0]
     policy = parse_policy((home / "policy.toml").read_text())
     assert policy.allows("user:ana", None, "admin", "any", None)
+    assert policy.allows_event("user:ana", None, "publish", "any")
+    assert policy.allows_event("user:ana", None, "consume", "any", "any")
+    assert not policy.allows_event("user:bob", None, "publish", "any")
     assert not policy.allows("user:bob", None, "read", "any", "main")
 
 
@@ -71,6 +81,32 @@ def test_a_secret_that_others_can_read_is_refused(home: Path, name: str) -> None
     (home / name).chmod(0o640)
     with pytest.raises(ConfigError, match=r"can be read by others \(mode 0640\): run `chmod 600"):
         create_home_identity(home, "ana")
+
+
+def test_a_service_gets_a_token_with_the_rights_it_needs_and_keeps_it(home: Path) -> None:
+    relay = ServiceToken("relay.token", "service:relay", ("publish:ontomesh.*",))
+    create_service_tokens(home, [relay])
+    token = (home / "relay.token").read_text()
+    named = jwt.decode(token.strip(), options={"verify_signature": False})
+    assert (named["kind"], named["sub"], named["rights"]) == ("service", "relay", ["publish:ontomesh.*"])
+    assert oct((home / "relay.token").stat().st_mode & 0o777) == "0o600"
+    create_service_tokens(home, [relay])
+    assert (home / "relay.token").read_text() == token
+
+
+def test_a_token_of_a_service_is_renewed_when_it_names_other_rights(home: Path) -> None:
+    create_service_tokens(home, [ServiceToken("relay.token", "service:relay", ("publish",))])
+    create_service_tokens(home, [ServiceToken("relay.token", "service:relay", ("read",))])
+    named = jwt.decode((home / "relay.token").read_text().strip(), options={"verify_signature": False})
+    assert named["rights"] == ["read"]
+
+
+def test_a_token_that_its_owner_has_narrowed_is_left_alone(home: Path) -> None:
+    key = read_signing_key(home / "signing-key.json")
+    narrowed = mint(key, "user:ana", ["read:catalog"], expires_in=300 * 24 * 3600)
+    write_private(home / "token", narrowed)
+    create_home_identity(home, "ana")
+    assert (home / "token").read_text() == narrowed
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"kid": "x"}'])

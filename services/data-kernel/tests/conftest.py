@@ -13,11 +13,13 @@ from grpc import aio
 from ontomesh_chassis.health import Health
 from ontomesh_chassis.home import create_home_identity
 from ontomesh_chassis.keys import mint
+from ontomesh_chassis.outbound import OutboundFilter
 from ontomesh_chassis.server import Addresses, serve
 from ontomesh_chassis.stages import Pipeline
 from ontomesh_chassis.stopping import StopRequests
 from ontomesh_chassis.tokens import open_authenticator
 from ontomesh_data_kernel.adapters.sqlite import open_store
+from ontomesh_data_kernel.adapters.validators import ValidatorChecks
 from ontomesh_data_kernel.config import KernelSettings
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.doors.errors import error_table
@@ -42,7 +44,8 @@ def authorization(home: Path) -> str:
 @pytest.fixture
 async def kernel(home: Path) -> AsyncIterator[Kernel]:
     """A kernel over an empty store."""
-    made = Kernel(await open_store(home / "data" / "kernel.db"))
+    checks = ValidatorChecks(OutboundFilter())
+    made = Kernel(await open_store(home / "data" / "kernel.db"), checks=checks)
     yield made
     await made.close()
 

@@ -245,6 +245,16 @@ async def test_an_ontology_is_read_extended_cut_and_replaced(db: httpx.AsyncClie
     assert classes(await db.get(f"{D}/ontology", params={"ref": "main~"})) == ["Person"]
 
 
+async def test_a_class_is_read_as_json_schema_and_not_again_where_the_caller_knows_it(db: httpx.AsyncClient) -> None:
+    found = await db.get(f"{D}/ontology/classes/Person/schema")
+    assert found.json()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert found.json()["$defs"]["Person"]["properties"]["name"] == {"type": "string"}
+    known = {"if-none-match": found.headers["etag"]}
+    again = await db.get(f"{D}/ontology/classes/Person/schema", headers=known)
+    assert (again.status_code, again.content) == (304, b"")
+    problem(await db.get(f"{D}/ontology/classes/Persn/schema"), 400, "UNKNOWN_CLASS", "class_name")
+
+
 async def test_a_commit_holds_every_operation_and_the_ontology(db: httpx.AsyncClient) -> None:
     await added(db, "ada")
     await added(db, "bob")
@@ -411,7 +421,7 @@ async def test_the_openapi_document_tells_of_every_route_by_example(http: httpx.
         for verb, operation in verbs.items()
         if path.startswith("/v1/")
     }
-    assert len(operations) == 41
+    assert len(operations) == 46
     for name, operation in operations.items():
         assert operation["tags"], name
         assert operation["summary"], name
@@ -452,3 +462,38 @@ async def test_the_openapi_documents_requests_can_be_sent(http: httpx.AsyncClien
     batch = (await sent("post", "/{database}/documents:batchGet")).json()
     assert [each["body"].get("nick") for each in batch["documents"]] == ["Enchantress of Number", "Bobby"]
     await sent("patch", "/{database}/ontology")
+
+
+async def test_a_validator_is_put_found_counted_and_deleted(db: httpx.AsyncClient) -> None:
+    url = "/v1/validators/grown"
+    match = {"databases": ["d"], "classes": ["Person"]}
+    rule = {"rule": "immutable", "parameters": {"properties": "count"}}
+    made = await db.put(url, json={"match": match, "builtin": rule, "deadline_ms": 250, "order": -1})
+    assert made.status_code == 200, made.text
+    told = made.json()
+    assert told["match"] == {"databases": ["d"], "branches": [], "classes": ["Person"], "paths": []}
+    assert (told["builtin"], told["deadline_ms"], told["order"], told["failure_policy"]) == (rule, 250, -1, "reject")
+    assert made.headers["etag"] == f'"{told["etag"]}"'
+    assert (await db.get("/v1/validators")).json() == {"validators": [told], "next_page_token": ""}
+
+    await added(db, "ada", count=1)
+    changed = await db.patch(f"{D}/documents/Person/ada", json={"count": 2})
+    rejected = problem(changed, 409, "COMMIT_REJECTED", "Person/ada.count")
+    assert rejected["metadata"] == {"validators": "grown"}
+    assert rejected["violations"][0]["description"] == "grown: may not change once it is set"
+    found = await db.get(url)
+    assert {name: found.json()[name] for name in ("calls", "rejections", "failures", "circuit_open")} == {
+        "calls": 2,
+        "rejections": 1,
+        "failures": 0,
+        "circuit_open": False,
+    }
+
+    problem(
+        await db.put(url, json={"builtin": rule}, headers={"if-match": '"0"'}), 409, "ETAG_MISMATCH", "validator.etag"
+    )
+    problem(await db.put(url, json={"builtin": rule, "name": "x"}), 400, "INVALID_REQUEST", "validator.name")
+    problem(await db.put(url, json={"builtin": {"rule": 7}}), 400, "INVALID_REQUEST", "validator.builtin.rule")
+    assert (await db.delete(url, headers={"if-match": made.headers["etag"]})).status_code == 204
+    problem(await db.get(url), 404, "VALIDATOR_NOT_FOUND")
+    assert (await db.patch(f"{D}/documents/Person/ada", json={"count": 2})).status_code == 200

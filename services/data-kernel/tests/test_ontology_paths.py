@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ontomesh_data_kernel.domain.comparing import DifferenceKind, compare
 from ontomesh_data_kernel.domain.ontology import Ontology, parse_schema
 from ontomesh_data_kernel.domain.ontology.paths import MAX_INDEXED
 from ontomesh_data_kernel.errors import InvalidSchema
@@ -75,6 +76,8 @@ def test_paths_are_inherited_and_lead_through_subdocuments() -> None:
         ({"indexed": ["home.blob"]}, "indexed[0]", "blob is of sys:JSON, which has no index"),
         ({"indexed": [""]}, "indexed[0]", "no property ''"),
         ({"indexed": ["home" + ".within" * 7 + ".city"]}, "indexed[0]", "more than 8 properties"),
+        ({"events": "no"}, "events", "a string where true or false is due"),
+        ({"events": None}, "events", "null where true or false is due"),
         ({"dangling": ["email"]}, "dangling[0]", "email is no link"),
         ({"dangling": ["fried"]}, "dangling[0]", "did you mean friend?"),
     ],
@@ -84,6 +87,43 @@ def test_bad_paths_are_refused(paths: dict[str, Any], at: str, said: str) -> Non
         ontology(person(**paths))
     assert [violation.field for violation in caught.value.violations] == [f"schema[3].@metadata.ontomesh.{at}"]
     assert said in caught.value.violations[0].description
+
+
+def test_a_class_without_events_has_subclasses_without_them_unless_they_say_otherwise() -> None:
+    def cls(name: str, parents: list[str], **notes: bool) -> dict[str, Any]:
+        return {"@type": "Class", "@id": name, "@inherits": parents, "@metadata": {"ontomesh": notes}}
+
+    found = ontology(
+        cls("Log", [], events=False),
+        cls("Told", [], events=True),
+        cls("AccessLog", ["Log"]),
+        cls("Audit", ["Log"], events=True),
+        cls("AuditOfAudits", ["Audit"]),
+        cls("Both", ["Audit", "AccessLog"]),
+    ).hierarchy
+    assert found.silent == {"Log", "AccessLog", "Both"}
+    assert ontology().hierarchy.silent == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({}, {"events": False}, ["makes no events now"]),
+        ({"events": False}, {"events": True}, ["makes events now"]),
+        ({"events": True}, {}, ["makes events as its parents do now"]),
+        ({"events": True}, {"events": True}, []),
+    ],
+)
+def test_a_comparison_notes_whether_a_class_makes_events(
+    before: dict[str, Any], after: dict[str, Any], told: list[str]
+) -> None:
+    found = compare(ontology(person(**before)).elements, ontology(person(**after)).elements)
+    assert [(one.kind, one.description) for one in found] == [(DifferenceKind.NOTED, words) for words in told]
+
+
+def test_a_subdocument_says_nothing_of_events() -> None:
+    with pytest.raises(InvalidSchema, match="a subdocument has no events of its own"):
+        ontology({**ADDRESS, "@id": "B", "@metadata": {"ontomesh": {"events": False}}})
 
 
 def test_settings_that_are_no_object_are_refused() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.contract.calls import Call, HttpCall, check_ontology, create_commit, delete, spliced
+from tests.contract.calls import Call, HttpCall, check_ontology, class_schema, create_commit, delete, spliced
 from tests.contract.refusals.row import Make, Row, always
 from tests.contract.world import DB, NOTE, flawed
 
@@ -90,6 +90,20 @@ def migrations() -> Iterator[Row]:
         "INVALID_PAGE_TOKEN",
         lambda w: check_ontology(DB, {}, "main", page_token=w.pages["documents"]),
         ("page_token",),
+    )
+    yield Row("class schema: no such class", "UNKNOWN_CLASS", always(class_schema(DB, "Persn")), ("class_name",))
+    yield Row(
+        "class schema: an unknown branch",
+        "BRANCH_NOT_FOUND",
+        always(class_schema(DB, "Person", "none")),
+        metadata=lambda w: {"branch": "none"},
+    )
+    yield Row(
+        "class schema: without the right to read",
+        "PERMISSION_DENIED",
+        always(class_schema(DB, "Person", "main")),
+        token="feature reader",
+        metadata=lambda w: {"right": "read", "branch": "main"},
     )
     yield Row(
         "check: without the right to read",

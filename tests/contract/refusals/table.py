@@ -14,6 +14,7 @@ from tests.contract.refusals.refs import refs
 from tests.contract.refusals.routes import routes
 from tests.contract.refusals.row import Row
 from tests.contract.refusals.schemas import schemas
+from tests.contract.refusals.validators import validators
 from tests.contract.refusals.writes import writes
 
 
@@ -34,5 +35,6 @@ def rows() -> list[Row]:
         imports,
         identity,
         graphql,
+        validators,
     )
     return [row for part in parts for row in part()]

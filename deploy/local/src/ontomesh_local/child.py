@@ -31,10 +31,16 @@ class NotReady(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Where a service that is ready can be reached."""
+    """Where a service that is ready can be reached; a door that it does not have is empty."""
 
-    grpc: str
-    http: str
+    grpc: str = ""
+    http: str = ""
+    nats: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where its callers connect to."""
+        return self.grpc or self.nats
 
 
 class Child:
@@ -154,7 +160,7 @@ class Child:
         if not line:
             return None
         found = json.loads(line)
-        ready = Ready(found["grpc"], found.get("http", ""))
+        ready = Ready(found.get("grpc", ""), found.get("http", ""), found.get("nats", ""))
         while True:
             if not ready.http.startswith("http://") or await asyncio.to_thread(_serves, ready.http):
                 return ready

@@ -24,7 +24,14 @@ async def demo(environment: Mapping[str, str], screen: Screen) -> int:
     folder = Path(tempfile.mkdtemp(prefix="ontomesh-demo-"))
     try:
         # Built, not loaded: the user's settings are for the user's own stack.
-        settings = StackSettings.model_construct(home=folder / "home", kernel_grpc_port=0, kernel_http_port=0)
+        settings = StackSettings.model_construct(
+            home=folder / "home",
+            nats_port=0,
+            events_grpc_port=0,
+            events_http_port=0,
+            kernel_grpc_port=0,
+            kernel_http_port=0,
+        )
         clean = {name: value for name, value in environment.items() if not name.startswith(_PREFIX) or name in _KEPT}
         clean |= {"ONTOMESH_DRAIN_SECONDS": "2"}
         with StopRequests() as stop:
@@ -47,9 +54,8 @@ async def _run(stack: Stack, stop: StopRequests) -> int:
         with stack.home.held():
             async with stack.running(stop):
                 for item in stack.started.values():
-                    stack.screen.line(
-                        f"the {item.service.title} serves at {item.ready.grpc} and {item.ready.http}, just for this"
-                    )
+                    places = " and ".join(place for place in (item.ready.address, item.ready.http) if place)
+                    stack.screen.line(f"the {item.service.title} serves at {places}, just for this")
                 finished = await stop.unless_asked(tour())
     except NotReady as fault:
         stack.screen.error(str(fault))

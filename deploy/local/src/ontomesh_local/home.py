@@ -4,19 +4,25 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
 
-from ontomesh_chassis.home import create_home_identity, write_private
+from ontomesh_chassis.home import ServiceToken, create_home_identity, create_service_tokens, write_private
 from ontomesh_chassis.startup import ConfigError
 from ontomesh_local.ports import user_name
 
 CLOCK_TOLERANCE_SECONDS = 2.0
 """How far a process's start may seem to shift when the machine's clock is set."""
+
+SERVICE_TOKENS = (
+    ServiceToken("relay.token", "service:relay", ("publish:ontomesh.*",)),
+    ServiceToken("gateway.token", "service:event-gateway", ("read",)),
+)
+"""What the stack's services show one another: the kernel's relay to the gateway, and the gateway to the kernel."""
 
 _FOLDERS = ("data", "logs", "tour")
 
@@ -29,6 +35,7 @@ class RunningService:
     pid: int
     grpc: str = ""
     http: str = ""
+    nats: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ class Home:
                 (self.path / folder).mkdir(mode=0o700, exist_ok=True)
             first = not (self.path / "token").exists()
             create_home_identity(self.path, login())
+            create_service_tokens(self.path, SERVICE_TOKENS)
         except OSError as fault:
             place = fault.filename or self.path
             raise ConfigError(
@@ -133,9 +141,9 @@ class Home:
         stack = RunningStack(me.pid, me.create_time(), services)
         write_private(self.stack_file, json.dumps(asdict(stack), indent=2) + "\n")
 
-    def write_client(self, grpc: str, http: str) -> None:
-        """Tells the command line and the SDK where the kernel is."""
-        write_private(self.client_file, json.dumps({"address": grpc, "http": http}, indent=2) + "\n")
+    def write_client(self, addresses: Mapping[str, str]) -> None:
+        """Tells the command line and the SDK where the services are."""
+        write_private(self.client_file, json.dumps(addresses, indent=2) + "\n")
 
     def running(self) -> RunningStack | None:
         """The stack that runs here; None if none does."""

@@ -55,9 +55,10 @@ def unusable(services: Iterable[Service], host: str) -> Iterator[Unusable]:
     """The ports that cannot be bound now. Port 0 is never among them."""
     for service in services:
         for port in service.ports:
-            if port.number and (fault := _bind_fault(host, port.number)):
+            place = service.host or host
+            if port.number and (fault := _bind_fault(place, port.number)):
                 holder = holder_of(port.number) if fault.errno == errno.EADDRINUSE else None
-                yield Unusable(service, port, join(host, port.number), holder, fault.strerror or str(fault))
+                yield Unusable(service, port, join(place, port.number), holder, fault.strerror or str(fault))
 
 
 def holder_of(port: int) -> Holder:

@@ -47,9 +47,15 @@ class Screen:
         services = list(services)
         self.line()
         self.table(
-            ["SERVICE", "gRPC", "HTTP", "PID", "READY AFTER"],
+            ["SERVICE", "ADDRESS", "HTTP", "PID", "READY AFTER"],
             [
-                [(item.service.title, "bold"), item.ready.grpc, item.ready.http, str(item.pid), f"{item.seconds:.1f} s"]
+                [
+                    (item.service.title, "bold"),
+                    item.ready.address,
+                    item.ready.http,
+                    str(item.pid),
+                    f"{item.seconds:.1f} s",
+                ]
                 for item in services
             ],
         )
@@ -77,7 +83,7 @@ class Screen:
             return
         self.error(f"a stack already runs in {home} (process {stack.pid})")
         for service in stack.services:
-            places = ", ".join(place for place in (service.grpc, service.http) if place)
+            places = ", ".join(place for place in (service.grpc, service.http, service.nats) if place)
             self._note(f"  {service.name}  {places or 'starting'}")
         self._note("  `ontomesh down` stops it; ONTOMESH_HOME names another folder for a second stack")
 

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from ontomesh_chassis.startup import PortTakenError
 from ontomesh_local.config import StackSettings
+from ontomesh_local.free_ports import reserved
 from ontomesh_local.home import Home, RunningService
 from ontomesh_local.ports import Unusable, unusable
 from ontomesh_local.screen import Screen
-from ontomesh_local.services import Service, services
+from ontomesh_local.services import GATEWAY, KERNEL, Service, connected, services
 from ontomesh_local.stopping import StopRequests
 from ontomesh_local.supervisor import Running, Supervisor
-
-KERNEL = "data-kernel"
 
 
 class PortsUnusable(PortTakenError):
@@ -59,14 +58,17 @@ class Stack:
         """
         if found := list(unusable(self.services, self.host)):
             raise PortsUnusable(found)
-        supervisor = Supervisor(self.services, environment=self.environment, log_file=self.home.log, observer=self)
-        self._publish()
-        try:
-            if not await stop.unless_asked(supervisor.start()):
-                raise Interrupted
-            yield supervisor
-        finally:
-            await self._end(supervisor, stop)
+        with reserved(self.services, self.host) as settled:
+            supervisor = Supervisor(
+                connected(settled, self.host), environment=self.environment, log_file=self.home.log, observer=self
+            )
+            self._publish()
+            try:
+                if not await stop.unless_asked(supervisor.start()):
+                    raise Interrupted
+                yield supervisor
+            finally:
+                await self._end(supervisor, stop)
 
     async def _end(self, supervisor: Supervisor, stop: StopRequests) -> None:
         stopping = asyncio.ensure_future(supervisor.stop())
@@ -83,11 +85,15 @@ class Stack:
         """Tells others what runs here and where."""
         self.home.write_stack(
             tuple(
-                RunningService(name, item.pid, item.ready.grpc, item.ready.http) for name, item in self.started.items()
+                RunningService(name, item.pid, item.ready.grpc, item.ready.http, item.ready.nats)
+                for name, item in self.started.items()
             )
         )
         if kernel := self.started.get(KERNEL):
-            self.home.write_client(kernel.ready.grpc, kernel.ready.http)
+            addresses = {"address": kernel.ready.grpc, "http": kernel.ready.http}
+            if gateway := self.started.get(GATEWAY):
+                addresses |= {"events": gateway.ready.grpc, "events_http": gateway.ready.http}
+            self.home.write_client(addresses)
 
     def ready(self, running: Running) -> None:
         """A service is ready for the first time; the table of addresses tells of it."""

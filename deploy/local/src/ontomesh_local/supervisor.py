@@ -153,7 +153,8 @@ class Supervisor:
 
 def _at(service: Service, ready: Ready) -> Service:
     """The service with the ports that it got."""
-    numbers = {"gRPC": ready.grpc.rpartition(":")[2], "HTTP": ready.http.rpartition(":")[2]}
+    addresses = {"gRPC": ready.grpc, "HTTP": ready.http, "NATS": ready.nats}
+    numbers = {door: address.rpartition(":")[2] for door, address in addresses.items()}
     return replace(
         service,
         ports=tuple(replace(port, number=int(numbers.get(port.door) or port.number)) for port in service.ports),

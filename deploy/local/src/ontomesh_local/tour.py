@@ -19,7 +19,7 @@ HOTFIX = "98.7.1"
 
 def steps() -> Sequence[Step]:
     """The steps of the tour, in their order."""
-    return [*_IMPORT, *_FIND, *_BRANCH_AND_MERGE, *_PAST, *_EVOLVE, *_CARRY, *_GUARDS]
+    return [*_IMPORT, *_FIND, *_BRANCH_AND_MERGE, *_PAST, *_EVOLVE, *_CARRY, *_GUARDS, *_EVENTS, *_END]
 
 
 def _says(*texts: str) -> "_Says":
@@ -119,6 +119,15 @@ def _both_lines(shown: Shown, _facts: Facts) -> None:
     if len(shown.text.splitlines()) != 6:
         raise Unexpected("six commits", repr(shown.text))
     shown.must_say("(main) Take the trial's version", "(trial) Try a new version", "(main) Fix in a hurry")
+
+
+def _followed(shown: Shown, facts: Facts) -> None:
+    events = [line for line in shown.text.splitlines() if f"  {SUBJECT}  " in line]
+    if [line.split()[1] for line in events] != ["insert", "replace", "replace", "replace"]:
+        raise Unexpected("an insert and three replacements", repr(shown.text[:600]))
+    if "keywords" not in events[-1]:
+        raise Unexpected("the commit that was just made as the last event", repr(events[-1]))
+    shown.must_say(f"  {DATABASE}/main", "[main ")
 
 
 def _refused(reason: str, *texts: str) -> _Says:
@@ -325,9 +334,40 @@ _GUARDS = (
         exit_code=3,
     ),
     Step(
+        "A rule of your own, which is not the ontology's: commits to main name a ticket.",
+        f"ontomesh hooks add ticket --rule message --param 'pattern=[A-Z]+-[0-9]+' --db {DATABASE} --branch main",
+        _says("added validator ticket"),
+    ),
+    Step(
+        "A commit without one is refused before anything is stored, and told why.",
+        f"ontomesh commit -m 'Just this once' --update '{SUBJECT}={{\"keywords\": [\"cli\"]}}'",
+        _refused("COMMIT_REJECTED", "ticket: must contain [A-Z]+-[0-9]+"),
+        exit_code=3,
+    ),
+)
+
+_EVENTS = (
+    Step(
+        "Every commit becomes events. Follow those of one document from the beginning on, and make another commit: "
+        "the last event comes as it happens.",
+        f"ontomesh events tail --all --db {DATABASE} --branch main --subject {SUBJECT} -n 4 &\n"
+        f"ontomesh commit -m 'DOC-7: Say what it is' --update '{SUBJECT}={{\"keywords\": [\"cli\"]}}'\n"
+        "wait",
+        _followed,
+    ),
+    Step("The rule goes again.", "ontomesh hooks rm ticket", _says("deleted validator ticket")),
+    Step(
+        "How full the stream of events is, how long it keeps them, and on how many nodes.",
+        "ontomesh events status",
+        _says("events ", "fill ", "kept ", "durable "),
+    ),
+)
+
+_END = (
+    Step(
         "Recompute every hash of the whole history.",
         "ontomesh verify",
-        _says("6 commits and ", "every hash matches"),
+        _says("7 commits and ", "every hash matches"),
     ),
     Step("Where things stand.", "ontomesh status", _says("serving", "main", "trial")),
 )

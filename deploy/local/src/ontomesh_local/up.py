@@ -17,7 +17,8 @@ from ontomesh_local.config import StackSettings
 from ontomesh_local.contents import Contents, contents
 from ontomesh_local.home import AlreadyRunning, Home
 from ontomesh_local.screen import Screen
-from ontomesh_local.stack import KERNEL, Interrupted, PortsUnusable, Stack
+from ontomesh_local.services import KERNEL
+from ontomesh_local.stack import Interrupted, PortsUnusable, Stack
 from ontomesh_local.steps import Tour
 from ontomesh_local.stopping import StopRequests
 from ontomesh_local.supervisor import GaveUp
@@ -27,7 +28,14 @@ EXIT_FAILED = 1
 DOWN_SECONDS = 60.0
 DOWN_POLL_SECONDS = 0.1
 
-_CLIENT_SETTINGS = ("ONTOMESH_ADDRESS", "ONTOMESH_TOKEN", "ONTOMESH_TOKEN_FILE", "ONTOMESH_BRANCH", "ONTOMESH_AUTHOR")
+_CLIENT_SETTINGS = (
+    "ONTOMESH_ADDRESS",
+    "ONTOMESH_EVENTS_ADDRESS",
+    "ONTOMESH_TOKEN",
+    "ONTOMESH_TOKEN_FILE",
+    "ONTOMESH_BRANCH",
+    "ONTOMESH_AUTHOR",
+)
 """What would lead a tour's commands to another place."""
 
 

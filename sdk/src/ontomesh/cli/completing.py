@@ -35,6 +35,30 @@ def complete_id(context: typer.Context, incomplete: str) -> list[str]:
     return _names(context, incomplete, lambda session: _ids(session, incomplete))
 
 
+def complete_subscription(context: typer.Context, incomplete: str) -> list[str]:
+    """Subscriptions to events."""
+    return _names(context, incomplete, lambda session: (each.name for each in session.mesh.events.subscriptions()))
+
+
+def complete_event_type(context: typer.Context, incomplete: str) -> list[str]:
+    """Event types that are registered."""
+    return _names(context, incomplete, lambda session: (each.name for each in session.mesh.events.types()))
+
+
+def complete_hook(context: typer.Context, incomplete: str) -> list[str]:
+    """After-hooks."""
+    return _names(
+        context,
+        incomplete,
+        lambda session: (each.name for each in session.mesh.events.subscriptions() if "hook" in each.labels),
+    )
+
+
+def complete_validator(context: typer.Context, incomplete: str) -> list[str]:
+    """Validators."""
+    return _names(context, incomplete, lambda session: (each.name for each in session.mesh.validators.list()))
+
+
 def _classes(session: Session) -> Iterable[str]:
     for element in session.database.ontology(session.ref()).schema:
         if element.get("@type") in ("Class", "TaggedUnion") and "@subdocument" not in element:

@@ -22,6 +22,7 @@ class Options:
     branch: str | None = None
     ref: str | None = None
     address: str | None = None
+    events_address: str | None = None
     timeout: float | None = None
     as_json: bool = False
     no_pager: bool = False
@@ -47,13 +48,14 @@ class Session:
     def mesh(self) -> "Mesh":
         """The connection."""
         from ontomesh.sdk import connect
+        from ontomesh.sdk.connection import DEFAULT_TIMEOUT
 
         timeout = self.options.timeout
         if timeout is not None and timeout <= 0:
             raise UsageFailure(f"--timeout {timeout:g}: expected seconds above 0")
-        connection = (
-            connect(self.options.address) if timeout is None else connect(self.options.address, timeout=timeout)
-        )
+        options = self.options
+        limit = DEFAULT_TIMEOUT if timeout is None else timeout
+        connection = connect(options.address, events_address=options.events_address, timeout=limit)
         return self._exits.enter_context(connection)
 
     @cached_property

@@ -84,7 +84,10 @@ def _unanswered(error: "OntomeshError") -> str:
     if isinstance(error, errors.DeadlineExceeded):
         return "--timeout SECONDS waits longer; a write may have happened: `ontomesh log` tells"
     if isinstance(error, errors.ConnectionFailed):
-        return "--address or ONTOMESH_ADDRESS names a kernel elsewhere"
+        return (
+            "--address or ONTOMESH_ADDRESS names a kernel elsewhere, "
+            "--events-address or ONTOMESH_EVENTS_ADDRESS an event gateway"
+        )
     return ""
 
 

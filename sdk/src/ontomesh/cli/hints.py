@@ -44,9 +44,26 @@ _HINTS = {
     "UNSUPPORTED_BY_STORE": "the store behind this kernel cannot do it",
     "STORE_UNAVAILABLE": "try again",
     "STORE_FULL": "make room where the kernel keeps its data, then try again",
-    "DRAINING": "the kernel is shutting down; try again when it is back",
+    "DRAINING": "the server is shutting down; try again when it is back",
     "CORRUPT": "`ontomesh verify` tells what is damaged; restore it from a copy",
-    "INTERNAL": "the kernel's log has the details under the trace id",
+    "INTERNAL": "the server's log has the details under the trace id",
+    "COMMIT_REJECTED": "`ontomesh hooks show NAME` tells what the validator checks",
+    "VALIDATOR_UNAVAILABLE": "`ontomesh hooks show NAME` tells how the validator fares; try again, or disable it",
+    "VALIDATOR_NOT_FOUND": "`ontomesh hooks` lists what exists, `ontomesh hooks add NAME` makes one",
+    "ADDRESS_REFUSED": "whoever runs the kernel allows further addresses by ONTOMESH_OUTBOUND_ALLOW",
+    "UNKNOWN_EVENT_TYPE": "`ontomesh events types put TYPE` registers it, `ontomesh events types` lists what is",
+    "SCHEMA_UNAVAILABLE": "the type's schema is a class: try again when its kernel is back",
+    "SUBSCRIPTION_NOT_FOUND": "`ontomesh events subscriptions` lists what exists, "
+    "`ontomesh events subscriptions create NAME` makes one",
+    "SUBSCRIPTION_ALREADY_EXISTS": "`ontomesh events subscriptions show NAME` shows it",
+    "SUBSCRIPTION_PAUSED": "`ontomesh events subscriptions resume NAME` lets it go on",
+    "EVENT_TYPE_NOT_FOUND": "`ontomesh events types` lists what exists",
+    "DEAD_LETTER_NOT_FOUND": "`ontomesh events dead-letters SUBSCRIPTION` lists what exists",
+    "START_NOT_RETAINED": "`ontomesh events status` tells what the stream still holds; --all begins with that",
+    "BROKER_UNAVAILABLE": "NATS is away: the gateway's log tells why; try again when it is back",
+    "STREAM_FULL": "`ontomesh events status` tells how full; ONTOMESH_EVENTS_MAX_BYTES or a shorter age makes room",
+    "SPOOL_FULL": "NATS is away and the gateway's spool is full: bring NATS back, then try again",
+    "NOT_REACHED": "publish again from the first event that failed, in order",
 }
 
 
@@ -66,8 +83,15 @@ def _permission(metadata: Mapping[str, str]) -> str:
     right, database = metadata.get("right", ""), metadata.get("database", "")
     if not right:
         return "whoever runs the kernel grants rights in its policy file"
-    place = "/".join(part for part in (database, metadata.get("branch", "")) if part)
+    places = (
+        (database, metadata.get("branch", ""))
+        if database
+        else (metadata.get("type", ""), metadata.get("subscription", ""))
+    )
+    if not database and right == "consume" and not places[0]:
+        places = ("*", places[1])
+    place = "/".join(part for part in places if part)
     return (
         f"{metadata.get('principal') or 'this principal'} lacks `{right}`{f' on {place}' if place else ''}: whoever runs"
-        f" the kernel grants it in the policy file, or in a token by --right {right}{f':{place}' if place else ''}"
+        f" the {'kernel' if database else 'gateway'} grants it in the policy file, or in a token by --right {right}{f':{place}' if place else ''}"
     )

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ontomesh.cli.failures import UsageFailure
@@ -89,6 +90,20 @@ def duration(text: str) -> int:
     if not total or at != len(text):
         raise UsageFailure(f"{text!r} is no length of time: write 90s, 15m, 1h, 7d or 2w")
     return total
+
+
+def moment(text: str) -> datetime:
+    """A point in time: RFC 3339 (without an offset the reader's own zone), or how long ago, such as `10m` or `2h`.
+
+    Raises:
+        UsageFailure: It is neither.
+    """
+    if _DURATION.match(text):
+        return datetime.now(UTC) - timedelta(seconds=duration(text))
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise UsageFailure(f"{text!r} is no time: write 2026-11-20T10:00:00Z, or 10m or 2h for so long ago") from None
 
 
 def abbreviated_commit(ref: str) -> str:

@@ -12,7 +12,11 @@ from ontomesh.cli import (
     databases,
     diff,
     documents,
+    event_subscriptions,  # noqa: F401 - its commands join those of events
+    event_types,  # noqa: F401 - so do its
+    events,
     history,
+    hooks,
     merge,
     migrate,
     queries,
@@ -61,7 +65,7 @@ def build() -> typer.Typer:
     set_root(app, _HELP)
     for part in (
         *(status, databases, schema, migrate, documents, queries, remove, commit, bulk),
-        *(branches, history, diff, merge, tokens),
+        *(branches, history, diff, merge, events, hooks, tokens),
     ):
         app.add_typer(part.app)
     return app

@@ -115,20 +115,19 @@ def migrate(
 
 
 def _try(session: Session, steps: "list[Step]", schema: bytes) -> None:
-    """Prints what the steps would do; ends the command if a document would not fit."""
+    """Prints what the steps would do; ends the command if a document would not fit, or a subscription would break."""
+    ref = session.ref(session.branch)
 
     def pages() -> "Iterator[OntologyCheck]":
         token, first = "", True
         while token or first:
-            page = session.database.check_ontology(
-                schema, migrations=steps, ref=session.ref(session.branch), page_token=token
-            )
+            page = session.database.check_ontology(schema, migrations=steps, ref=ref, page_token=token)
             if first and not session.out.as_json:
                 print_differences(session.out, page.differences)
             token, first = page.next_page_token, False
             yield page
 
-    if show_pages(session, pages()):
+    if show_pages(session, ref, pages()):
         raise typer.Exit(FOUND)
 
 

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Annotated, Concatenate, ParamSpec, cast
+from typing import Annotated, Any, Concatenate, ParamSpec, cast
 
 import typer
+from typer.core import TyperGroup
 
 from ontomesh.cli.completing import complete_branch, complete_database
 from ontomesh.cli.context import Options, Session
@@ -37,9 +38,11 @@ class Scope(Enum):
     DATABASE = ("database", *_SERVER)
     READ = ("database", "ref", "branch", *_SERVER)
     WRITE = ("database", "branch", *_SERVER)
+    EVENTS = ("as_json", "events_address", "timeout")
+    HOOKS = ("events_address", *_SERVER)
 
 
-_ROOT = (*Scope.READ.value, _PAGER)
+_ROOT = (*Scope.READ.value, "events_address", _PAGER)
 
 
 def command(
@@ -90,9 +93,20 @@ def set_root(app: typer.Typer, help_text: str) -> None:
     app.callback(invoke_without_command=True, help=help_text)(run)
 
 
-def group(name: str, help_text: str) -> typer.Typer:
-    """A command that holds others; alone it shows its help."""
-    app = typer.Typer(name=name, help=help_text, rich_markup_mode=None, add_completion=False)
+class _ListingGroup(TyperGroup):
+    """A group that lists what there is when no command of its own is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments, with `list` before them where they begin with no command."""
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+def group(name: str, help_text: str, *, lists: bool = False) -> typer.Typer:
+    """A command that holds others; alone it shows its help, or with `lists` calls its command `list`."""
+    cls = _ListingGroup if lists else TyperGroup
+    app = typer.Typer(name=name, help=help_text, cls=cls, rich_markup_mode=None, add_completion=False)
     app.callback(invoke_without_command=True)(_help_when_alone)
     return app
 
@@ -166,6 +180,9 @@ def _shared(name: str, environment: bool) -> object:
         case "address":
             text = "The kernel; else ONTOMESH_ADDRESS, else the local one."
             return Annotated[str | None, typer.Option("--address", metavar="HOST:PORT", help=text)]
+        case "events_address":
+            text = "The event gateway; else ONTOMESH_EVENTS_ADDRESS, else the local one."
+            return Annotated[str | None, typer.Option("--events-address", metavar="HOST:PORT", help=text)]
         case "timeout":
             text = "How many seconds a call may take; 30 if left out."
             return Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help=text)]

@@ -17,9 +17,22 @@ app = group("schema", "Show and change the ontology that documents obey. It is v
 _COLLECTIONS = ("Set", "List", "Array", "Cardinality")
 
 
-@command(app, "show", scope=Scope.READ, examples=("schema show", "schema show --ref main~3 --json"))
-def show(session: Session) -> None:
+@command(
+    app,
+    "show",
+    scope=Scope.READ,
+    examples=("schema show", "schema show --ref main~3 --json", "schema show --json-schema Package"),
+)
+def show(
+    session: Session,
+    json_schema: Annotated[
+        str | None, typer.Option("--json-schema", metavar="CLASS", help="This class as JSON Schema (draft 2020-12).")
+    ] = None,
+) -> None:
     """Show the ontology at a ref as a table of classes; with --json the schema itself."""
+    if json_schema is not None:
+        session.out.json(session.database.class_schema(json_schema, session.ref()).json_schema)
+        return
     ontology = session.database.ontology(session.ref())
     if session.out.as_json:
         session.out.json(ontology.schema)

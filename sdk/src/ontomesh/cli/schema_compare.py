@@ -12,6 +12,7 @@ from ontomesh.cli.context import Session
 from ontomesh.cli.failures import FOUND, UsageFailure
 from ontomesh.cli.options import Scope, command
 from ontomesh.cli.schema import app
+from ontomesh.cli.schema_events import show_broken
 
 if TYPE_CHECKING:
     from ontomesh.sdk.resources import OntologyCheck
@@ -74,11 +75,13 @@ def check(
         list[str] | None, typer.Option("--remove", metavar="NAME", help="Remove this class or enum; may be repeated.")
     ] = None,
 ) -> None:
-    """Show what `schema apply` would change, and every document that would not fit. Nothing is changed.
+    """Show what `schema apply` would change, every document that would not fit, and every subscription and event type
+    that would break. Nothing is changed.
 
-    Exits with 1 if a document would not fit.
+    Exits with 1 if a document would not fit, or anything would break. The event gateway is asked for the latter.
     """
     schema = inputs.schema(source)
+    ref = session.ref()
 
     def pages() -> "Iterator[OntologyCheck]":
         token, first = "", True
@@ -87,7 +90,7 @@ def check(
                 schema,
                 mode="replace" if replace else "upsert",
                 remove=tuple(remove or ()),
-                ref=session.ref(),
+                ref=ref,
                 page_token=token,
             )
             if first and not session.out.as_json:
@@ -95,19 +98,21 @@ def check(
             token, first = page.next_page_token, False
             yield page
 
-    if show_pages(session, pages()):
+    if show_pages(session, ref, pages()):
         raise typer.Exit(FOUND)
 
 
-def show_pages(session: Session, pages: "Iterator[OntologyCheck]") -> bool:
-    """Prints the pages of a check; whether anything would not fit."""
-    if not session.out.as_json:
-        return bool(print_violations(session, pages).violating)
-    violating = 0
+def show_pages(session: Session, ref: str, pages: "Iterator[OntologyCheck]") -> bool:
+    """Prints the pages of a check, and what would break beside documents; whether anything would not fit or break."""
+    last = _printed(session, pages) if session.out.as_json else print_violations(session, pages)
+    breaks = show_broken(session, ref, last)
+    return bool(last.violating) or breaks
+
+
+def _printed(session: Session, pages: "Iterator[OntologyCheck]") -> "OntologyCheck":
     for page in pages:
         session.out.json(page)
-        violating = page.violating
-    return bool(violating)
+    return page
 
 
 def _is_file(text: str) -> bool:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 app = group("token", "Make tokens, and look at the one in use.")
 
 AUDIENCE = "ontomesh"
-RIGHTS = ("read", "write", "admin", "act")
+RIGHTS = ("read", "write", "admin", "act", "publish", "consume")
 
 _PRINCIPAL = re.compile(r"(?P<kind>user|service):(?P<name>[A-Za-z0-9._@+-]{1,128})")
-_RIGHT = re.compile(rf"(?:{'|'.join(RIGHTS)}|\*)(?::[^\s\[\]/]+(?:/[^\s\[\]]+)?)?")
+_RIGHT = re.compile(rf"(?:{'|'.join(RIGHTS)}|\*)(?::[^\s\[\]/]+(?:/[^\s\[\]/]+)*)?")
 
 
 @command(
@@ -36,6 +36,7 @@ _RIGHT = re.compile(rf"(?:{'|'.join(RIGHTS)}|\*)(?::[^\s\[\]/]+(?:/[^\s\[\]]+)?)
     examples=(
         "token create --principal user:bob --right read:catalog --expires 8h",
         "token create --principal service:importer --right read --right 'write:catalog/feature/*' --out importer.token",
+        "token create --principal service:shop --right 'publish:shop.*' --right 'consume:shop.*/billing'",
     ),
 )
 def create(
@@ -46,7 +47,8 @@ def create(
         typer.Option(
             "--right",
             metavar="RIGHT[:DB[/BRANCH]]",
-            help="read, write, admin, act or *; DB and BRANCH may be patterns. May be repeated.",
+            help="read, write, admin, act or * with DB and BRANCH, publish with TYPE, consume with TYPE and SUBSCRIPTION"
+            " in their places; all may be patterns. May be repeated.",
         ),
     ] = None,
     expires: Annotated[
@@ -70,7 +72,7 @@ def create(
     for text in right or ():
         if not _RIGHT.fullmatch(text):
             raise UsageFailure(
-                f"--right {text}: expected RIGHT[:DATABASE[/BRANCH]]",
+                f"--right {text}: expected RIGHT[:DATABASE[/BRANCH]], publish[:TYPE] or consume[:TYPE[/SUBSCRIPTION]]",
                 hint=f"a RIGHT is one of {', '.join(RIGHTS)} or *",
             )
     now = int(time.time())

@@ -7,15 +7,16 @@
         package = catalog.get("Package/numpy")
         print(package.data["version"])
 
-Models live in `ontomesh.sdk.models` and errors in `ontomesh.sdk.errors`.
+Models live in `ontomesh.sdk.models`, events in `ontomesh.sdk.events` and errors in `ontomesh.sdk.errors`.
 """
 
-from ontomesh.sdk._blocking import Mesh, SyncDatabase, SyncDatabases
+from ontomesh.sdk._blocking import Mesh, SyncDatabase, SyncDatabases, SyncEvents
 from ontomesh.sdk.config import TlsConfig
 from ontomesh.sdk.connection import Connection, connect
 from ontomesh.sdk.database import AsyncDatabase
 from ontomesh.sdk.databases import AsyncDatabases
 from ontomesh.sdk.errors import OntomeshError
+from ontomesh.sdk.events.client import AsyncEvents
 from ontomesh.sdk.mesh import AsyncMesh
 from ontomesh.sdk.operations import Delete, OntologyChange, Replace, Resolution, Update
 from ontomesh.sdk.resources import MISSING, Document
@@ -24,6 +25,7 @@ __all__ = [
     "MISSING",
     "AsyncDatabase",
     "AsyncDatabases",
+    "AsyncEvents",
     "AsyncMesh",
     "Connection",
     "Delete",
@@ -35,6 +37,7 @@ __all__ = [
     "Resolution",
     "SyncDatabase",
     "SyncDatabases",
+    "SyncEvents",
     "TlsConfig",
     "Update",
     "connect",

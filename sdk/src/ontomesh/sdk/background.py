@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from typing import Any, ClassVar, TypeVar
 
 from ontomesh.sdk.paging import Paged
@@ -66,6 +67,17 @@ class BackgroundLoop:
             # Ctrl-C interrupts the wait, not the call.
             future.cancel()
             raise
+
+    def start(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
+        """Runs `work` on the loop meanwhile, after what was started before it.
+
+        Raises:
+            RuntimeError: The client is closed.
+        """
+        if self._loop.is_closed():
+            work.close()
+            raise RuntimeError("the client is closed")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def iterate(self, source: AsyncIterator[Result]) -> Iterator[Result]:
         """The items of `source`; a page of a paged one is fetched when it is needed."""

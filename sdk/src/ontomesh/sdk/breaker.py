@@ -32,6 +32,11 @@ class CircuitBreaker:
         self._probing = False
         self._retry_at = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether so many calls failed in a row that no further one but a probe is made."""
+        return self._failures >= self._threshold
+
     def admit(self, address: str) -> None:
         """Returns if a call may be made now.
 

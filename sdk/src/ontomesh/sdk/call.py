@@ -5,6 +5,7 @@ through the typed client, which uses them too.
 """
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Generator
@@ -16,7 +17,7 @@ from grpc.aio import EOF, AioRpcError, Metadata
 
 from ontomesh.sdk.breaker import CircuitBreaker
 from ontomesh.sdk.credentials import Credentials
-from ontomesh.sdk.errors import OntomeshError, StoreUnavailable, TokenExpired
+from ontomesh.sdk.errors import BrokerUnavailable, OntomeshError, SchemaUnavailable, StoreUnavailable, TokenExpired
 from ontomesh.sdk.status import error_of
 from ontomesh.sdk.tracing import Method, Tracing, end
 
@@ -25,12 +26,17 @@ Response = TypeVar("Response")
 Pairs = list[tuple[str, str | bytes]]
 
 _NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+# What a server answers which is there itself.
+_BEHIND = (StoreUnavailable, BrokerUnavailable, SchemaUnavailable)
+
+FOREVER = math.inf
+"""The timeout of a call that has no deadline: a stream that lasts until it breaks. It has no span either."""
 
 
 class CallPolicy:
     """What the calls of one connection share."""
 
-    __slots__ = ("_defaults", "_prefix", "_serial", "address", "breaker", "credentials", "timeout", "tracing")
+    __slots__ = ("_defaults", "_prefix", "_serial", "address", "breaker", "credentials", "server", "timeout", "tracing")
 
     def __init__(
         self,
@@ -41,8 +47,10 @@ class CallPolicy:
         timeout: float,
         tracing: Tracing,
         defaults: tuple[tuple[str, str], ...] = (),
+        server: str = "",
     ) -> None:
         self.address = address
+        self.server = server or address
         self.credentials = credentials
         self.breaker = breaker
         self.timeout = timeout
@@ -69,11 +77,12 @@ class _Call(Generic[Request, Response]):
 
     # mypy cannot know the kind of call; the subclasses state it.
     _call: Any
+    _is_answered = False  # A stream shows by its first answer, long before its end, that the server is there.
 
     def __init__(
         self, policy: CallPolicy, method: Method, stub: Any, request: Request, options: dict[str, Any]
     ) -> None:
-        policy.breaker.admit(policy.address)
+        policy.breaker.admit(policy.server)
         if getattr(request, "request_id", None) == "":
             request = _with_request_id(request)
         timeout = options.pop("timeout", None)
@@ -85,14 +94,15 @@ class _Call(Generic[Request, Response]):
         self._pairs = policy.metadata(options.pop("metadata", None))
         self._options = options
         self._deadline = time.monotonic() + self._timeout
-        self._span = policy.tracing.start(method, self._pairs)
+        self._span = policy.tracing.start(method, self._pairs) if self._timeout != FOREVER else None
         self._start(self._timeout)
 
     def _start(self, timeout: float) -> None:
         metadata = Metadata(*self._pairs)
         if self._token is not None and not metadata.get_all("authorization"):
             metadata.add("authorization", f"Bearer {self._token}")
-        self._call = self._stub(self._request, timeout=timeout, metadata=metadata, **self._options)
+        limit = None if timeout == FOREVER else timeout
+        self._call = self._stub(self._request, timeout=limit, metadata=metadata, **self._options)
 
     def _succeeded(self) -> None:
         self._policy.breaker.answered()
@@ -108,9 +118,8 @@ class _Call(Generic[Request, Response]):
     def _failed(self, failure: AioRpcError) -> OntomeshError | None:
         """The error to raise, or None if the call was started again with a newer token."""
         breaker = self._policy.breaker
-        error = error_of(failure, self._policy.address, self._timeout)
-        # That its store is away is what a server answers which is there itself.
-        if failure.code() in _NO_ANSWER and not isinstance(error, StoreUnavailable):
+        error = error_of(failure, self._policy.server, self._timeout)
+        if failure.code() in _NO_ANSWER and not isinstance(error, _BEHIND):
             breaker.failed()
         else:
             breaker.answered()
@@ -221,6 +230,9 @@ class StreamCall(_Call[Request, Response], grpc.aio.UnaryStreamCall[Request, Res
             else:
                 if message is EOF:
                     self._succeeded()
+                elif not self._is_answered:
+                    self._is_answered = True
+                    self._policy.breaker.answered()
                 return message
 
 
@@ -249,6 +261,9 @@ class DuplexCall(_Call[None, Response]):
             raise self._broken(failure) from failure
         if message is EOF:
             self._succeeded()
+        elif not self._is_answered:
+            self._is_answered = True
+            self._policy.breaker.answered()
         return message
 
     def _broken(self, failure: AioRpcError) -> OntomeshError:
@@ -257,7 +272,7 @@ class DuplexCall(_Call[None, Response]):
             # A newer token is known by now: whoever makes the call anew sends it.
             self._call.cancel()
             self._abandoned()
-            return error_of(failure, self._policy.address, self._timeout)
+            return error_of(failure, self._policy.server, self._timeout)
         return error
 
 

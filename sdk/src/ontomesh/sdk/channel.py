@@ -30,6 +30,19 @@ _ONCE = (
     ("ImportService", "AbortImport"),
     ("ImportService", "UploadDocuments"),
 )
+_EVENT_SERVICES = ("DeadLetterService", "EventTypeService", "PublishService", "SubscriptionService")
+# Events bear ids of their own, so that publishing is repeated; streams are begun again by whoever knows where.
+_EVENTS_ONCE = (
+    ("DeadLetterService", "DeleteDeadLetters"),
+    ("DeadLetterService", "RedriveDeadLetters"),
+    ("EventTypeService", "DeleteEventType"),
+    ("EventTypeService", "PutEventType"),
+    ("PublishService", "PublishStream"),
+    ("SubscriptionService", "CreateSubscription"),
+    ("SubscriptionService", "DeleteSubscription"),
+    ("SubscriptionService", "ReplaySubscription"),
+    ("SubscriptionService", "UpdateSubscription"),
+)
 
 
 def open_channel(
@@ -74,9 +87,13 @@ def service_config(*, retries: bool) -> str:
     """
     config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
     if retries:
+        kernel, events = "ontomesh.kernel.v1", "ontomesh.events.v1"
         config["methodConfig"] = [
             {
-                "name": [{"service": f"ontomesh.kernel.v1.{service}"} for service in _SERVICES],
+                "name": [
+                    *({"service": f"{kernel}.{service}"} for service in _SERVICES),
+                    *({"service": f"{events}.{service}"} for service in _EVENT_SERVICES),
+                ],
                 "retryPolicy": {
                     "maxAttempts": 4,
                     "initialBackoff": "0.1s",
@@ -85,7 +102,12 @@ def service_config(*, retries: bool) -> str:
                     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             },
-            {"name": [{"service": f"ontomesh.kernel.v1.{service}", "method": method} for service, method in _ONCE]},
+            {
+                "name": [
+                    *({"service": f"{kernel}.{service}", "method": method} for service, method in _ONCE),
+                    *({"service": f"{events}.{service}", "method": method} for service, method in _EVENTS_ONCE),
+                ]
+            },
         ]
         config["retryThrottling"] = {"maxTokens": 100, "tokenRatio": 0.5}
     return json.dumps(config)

@@ -11,6 +11,7 @@ import grpc
 from ontomesh.sdk.errors import ConfigurationError
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+DEFAULT_EVENTS_ADDRESS = "127.0.0.1:50053"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +53,16 @@ def find_address(address: str | None, home: Path, environment: Mapping[str, str]
     Raises:
         ConfigurationError: `client.json` is there and cannot be understood.
     """
-    if given := address or _environment(environment).get("ONTOMESH_ADDRESS"):
-        return given
-    file = home / "client.json"
-    try:
-        written = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        return DEFAULT_ADDRESS
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"cannot read {file}: {error}") from error
-    found = written.get("address", DEFAULT_ADDRESS) if isinstance(written, dict) else None
-    if not isinstance(found, str):
-        raise ConfigurationError(f"{file} does not name an `address`")
-    return found
+    return _found(address, "ONTOMESH_ADDRESS", home, "address", DEFAULT_ADDRESS, environment)
+
+
+def find_events_address(address: str | None, home: Path, environment: Mapping[str, str] | None = None) -> str:
+    """The event gateway's gRPC target: the argument, `ONTOMESH_EVENTS_ADDRESS`, `events` in `client.json`, the default.
+
+    Raises:
+        ConfigurationError: `client.json` is there and cannot be understood.
+    """
+    return _found(address, "ONTOMESH_EVENTS_ADDRESS", home, "events", DEFAULT_EVENTS_ADDRESS, environment)
 
 
 def find_token(
@@ -105,6 +103,24 @@ def _is_loopback(host: str) -> bool:
         return True
     octets = host.split(".")
     return len(octets) == 4 and octets[0] == "127" and all(octet.isdigit() for octet in octets)
+
+
+def _found(
+    address: str | None, variable: str, home: Path, key: str, default: str, environment: Mapping[str, str] | None
+) -> str:
+    if given := address or _environment(environment).get(variable):
+        return given
+    file = home / "client.json"
+    try:
+        written = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return default
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot read {file}: {error}") from error
+    found = written.get(key, default) if isinstance(written, dict) else None
+    if not isinstance(found, str):
+        raise ConfigurationError(f"{file} does not name an `{key}`")
+    return found
 
 
 def _environment(given: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -9,10 +9,13 @@ from opentelemetry.trace import TracerProvider
 from ontomesh.sdk._blocking import Mesh
 from ontomesh.sdk.background import BackgroundLoop
 from ontomesh.sdk.breaker import CircuitBreaker
-from ontomesh.sdk.config import TlsConfig, find_address, find_home, find_token
+from ontomesh.sdk.config import TlsConfig, find_address, find_events_address, find_home, find_token
 from ontomesh.sdk.errors import ConfigurationError
 from ontomesh.sdk.mesh import AsyncMesh
 from ontomesh.sdk.settings import Settings
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds that a call may take which names no deadline."""
 
 
 class Connection:
@@ -75,14 +78,16 @@ class Connection:
 def connect(
     address: str | None = None,
     *,
+    events_address: str | None = None,
     token: str | None = None,
     home: str | Path | None = None,
-    timeout: float = 30.0,
+    timeout: float = DEFAULT_TIMEOUT,
     tls: TlsConfig | None = None,
     retries: bool = True,
     keepalive: float = 30.0,
     branch: str = "",
     author: str = "",
+    source: str = "",
     insecure_token: bool = False,
     options: Iterable[tuple[str, str | int]] = (),
     breaker: CircuitBreaker | None = None,
@@ -93,6 +98,8 @@ def connect(
     Args:
         address: Any gRPC target (`host:port`, `dns:///`, `xds:///`, `unix:`). Else `ONTOMESH_ADDRESS`, else that of
             the local stack in the home folder, else `127.0.0.1:50051`.
+        events_address: The event gateway, another gRPC target, for `events`. Else `ONTOMESH_EVENTS_ADDRESS`, else that
+            of the local stack in the home folder, else `127.0.0.1:50053`. Nothing connects there before it is used.
         token: The bearer token. Else `ONTOMESH_TOKEN`, the file `ONTOMESH_TOKEN_FILE`, the home folder's `token`.
             Files are read again when they change, and when the server calls the token expired.
         home: The local stack's folder. Else `ONTOMESH_HOME`, else `~/.ontomesh`.
@@ -103,6 +110,7 @@ def connect(
         keepalive: Seconds between pings; they find dead connections even while no call is made.
         branch: What an empty ref or branch means in the calls of this connection, if not `main`.
         author: Whom commits are by, for principals that may act for others.
+        source: The source of events that name none; else `/programs/` and the name of this program.
         insecure_token: Allows the token to be sent in the clear to another machine.
         options: gRPC channel arguments that win over the SDK's own.
         breaker: A circuit breaker with limits of its own.
@@ -117,6 +125,7 @@ def connect(
     value, file, must_exist = find_token(token, folder)
     settings = Settings(
         address=find_address(address, folder),
+        events_address=find_events_address(events_address, folder),
         token=value,
         token_file=file,
         token_file_must_exist=must_exist,
@@ -126,6 +135,7 @@ def connect(
         keepalive=keepalive,
         branch=branch,
         author=author,
+        source=source,
         insecure_token=insecure_token,
         options=tuple(options),
         breaker=breaker,

@@ -1,5 +1,6 @@
 """Between the contract's messages and the SDK's own values."""
 
+import json
 from collections.abc import Iterable
 from datetime import UTC
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from ontomesh.sdk.operations import Body, Delete, OntologyChange, Replace, Resol
 from ontomesh.sdk.resources import (
     MISSING,
     Branch,
+    ClassSchema,
     Commit,
     Committed,
     Conflict,
@@ -216,6 +218,11 @@ def ontology_change(change: OntologyChange) -> ontology_pb2.OntologyChange:
         expected_digest=change.expected_digest,
         migrations=[message_of(step) for step in change.migrations],
     )
+
+
+def class_schema(message: ontology_service_pb2.GetClassSchemaResponse) -> ClassSchema:
+    """A class as JSON Schema; numbers in it are those of `json`, for the libraries that take it."""
+    return ClassSchema(json.loads(message.json_schema), message.ontology_digest, message.commit)
 
 
 def ontology_check(message: ontology_service_pb2.CheckOntologyResponse) -> OntologyCheck:

@@ -1,8 +1,8 @@
-"""What a call can fail with: one class for each reason of the kernel's contract, grouped by gRPC code.
+"""What a call can fail with: one class for each reason of the services' contracts, grouped by gRPC code.
 
 Catch the narrowest class that you can act on (`DocumentNotFound`), or its group (`NotFound`). What a reason
-means, and what its `metadata` holds, is said in `proto/ontomesh/kernel/v1/error_reason.proto`. A reason that
-this release does not know arrives as its group, with `reason` kept.
+means, and what its `metadata` holds, is said in `error_reason.proto` of `proto/ontomesh/kernel/v1` and
+`proto/ontomesh/events/v1`. A reason that this release does not know arrives as its group, with `reason` kept.
 """
 
 from collections.abc import Mapping
@@ -126,6 +126,12 @@ class Aborted(OntomeshError):
     """Somebody else was faster: read again, then decide again."""
 
     default_code = grpc.StatusCode.ABORTED
+
+
+class OutOfRange(OntomeshError):
+    """The request asks for what lies beyond what there is."""
+
+    default_code = grpc.StatusCode.OUT_OF_RANGE
 
 
 class Unimplemented(OntomeshError):
@@ -319,6 +325,22 @@ class ImportOutOfStep(Aborted):
     """The import does not stand where the call takes it to be; `metadata["offset"]` says where it does."""
 
 
+class CommitRejected(FailedPrecondition):
+    """A validator objects to the commit; `violations` names documents and properties, `metadata["validators"]` who."""
+
+
+class ValidatorUnavailable(Unavailable):
+    """A validator without which no commit counts did not answer, or failed; `metadata` has `validator` and `cause`."""
+
+
+class ValidatorNotFound(NotFound):
+    """No such validator."""
+
+
+class AddressRefused(InvalidArgument):
+    """The address is one that the kernel does not call."""
+
+
 class StoreUnavailable(Unavailable):
     """The store is away or busy; retrying helps."""
 
@@ -333,6 +355,65 @@ class Corrupt(DataLoss):
 
 class Draining(Unavailable):
     """The kernel is shutting down; a retry reaches another one, or it again."""
+
+
+# Reasons of the event gateway, in the order of its error_reason.proto; those it shares with the kernel stand above.
+
+
+class InvalidEvent(InvalidArgument):
+    """The event is no CloudEvent 1.0; `violations` names the attributes."""
+
+
+class DataViolation(InvalidArgument):
+    """The event's data do not fit the schema of its type; `violations` names each fault."""
+
+
+class UnknownEventType(InvalidArgument):
+    """The event's type is not registered, and this gateway takes registered types alone."""
+
+
+class SchemaUnavailable(Unavailable):
+    """The schema of the event's type is a kernel's class, and the kernel cannot be asked now."""
+
+
+class SubscriptionNotFound(NotFound):
+    """No such subscription."""
+
+
+class SubscriptionAlreadyExists(AlreadyExists):
+    """The subscription exists."""
+
+
+class SubscriptionPaused(FailedPrecondition):
+    """The subscription is paused."""
+
+
+class EventTypeNotFound(NotFound):
+    """No such event type."""
+
+
+class DeadLetterNotFound(NotFound):
+    """No such dead letter."""
+
+
+class StartNotRetained(OutOfRange):
+    """The start lies before what the stream still holds; `metadata["first_sequence"]` is the oldest event's."""
+
+
+class BrokerUnavailable(Unavailable):
+    """The broker is away, and the call cannot do without it; retrying helps."""
+
+
+class StreamFull(ResourceExhausted):
+    """The stream is full and takes no more until its retention has made room."""
+
+
+class SpoolFull(ResourceExhausted):
+    """The broker is away, and the gateway's spool is full."""
+
+
+class NotReached(Aborted):
+    """An event before this one was not stored, so that neither was this: publish again from there on, in order."""
 
 
 # What the client itself finds.
@@ -359,6 +440,7 @@ GROUPS: Mapping[grpc.StatusCode, type[OntomeshError]] = {
         ResourceExhausted,
         FailedPrecondition,
         Aborted,
+        OutOfRange,
         Unimplemented,
         Internal,
         Unavailable,
@@ -410,8 +492,41 @@ REASONS: Mapping[str, type[OntomeshError]] = {
     "IMPORT_INVALID": ImportInvalid,
     "IMPORT_CONFLICT": ImportConflict,
     "IMPORT_OUT_OF_STEP": ImportOutOfStep,
+    "COMMIT_REJECTED": CommitRejected,
+    "VALIDATOR_UNAVAILABLE": ValidatorUnavailable,
+    "VALIDATOR_NOT_FOUND": ValidatorNotFound,
+    "ADDRESS_REFUSED": AddressRefused,
     "STORE_UNAVAILABLE": StoreUnavailable,
     "STORE_FULL": StoreFull,
     "CORRUPT": Corrupt,
     "DRAINING": Draining,
 }
+
+EVENT_REASONS: Mapping[str, type[OntomeshError]] = {
+    "INTERNAL": Internal,
+    "INVALID_REQUEST": InvalidRequest,
+    "INVALID_PAGE_TOKEN": InvalidPageToken,
+    "TOO_LARGE": TooLarge,
+    "TOKEN_MISSING": TokenMissing,
+    "TOKEN_INVALID": TokenInvalid,
+    "TOKEN_EXPIRED": TokenExpired,
+    "PERMISSION_DENIED": PermissionDenied,
+    "INVALID_EVENT": InvalidEvent,
+    "DATA_VIOLATION": DataViolation,
+    "UNKNOWN_EVENT_TYPE": UnknownEventType,
+    "SCHEMA_UNAVAILABLE": SchemaUnavailable,
+    "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFound,
+    "SUBSCRIPTION_ALREADY_EXISTS": SubscriptionAlreadyExists,
+    "SUBSCRIPTION_PAUSED": SubscriptionPaused,
+    "EVENT_TYPE_NOT_FOUND": EventTypeNotFound,
+    "DEAD_LETTER_NOT_FOUND": DeadLetterNotFound,
+    "ETAG_MISMATCH": EtagMismatch,
+    "INVALID_SCHEMA": InvalidSchema,
+    "START_NOT_RETAINED": StartNotRetained,
+    "BROKER_UNAVAILABLE": BrokerUnavailable,
+    "STREAM_FULL": StreamFull,
+    "SPOOL_FULL": SpoolFull,
+    "NOT_REACHED": NotReached,
+    "DRAINING": Draining,
+}
+"""The classes of the event gateway's reasons."""

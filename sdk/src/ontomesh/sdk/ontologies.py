@@ -1,4 +1,4 @@
-"""Trying a change of an ontology, and of the documents that are there, before it is made."""
+"""Trying a change of an ontology, and of the documents that are there, before it is made; classes as JSON Schema."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -8,14 +8,23 @@ from ontomesh.sdk import convert
 from ontomesh.sdk.migrations import Step
 from ontomesh.sdk.operations import OntologyChange
 from ontomesh.sdk.raw import Raw
-from ontomesh.sdk.resources import OntologyCheck
+from ontomesh.sdk.resources import ClassSchema, OntologyCheck
 
 
 class OntologyCalls:
-    """Trying changes of a database's ontology."""
+    """Trying changes of a database's ontology, and its classes as JSON Schema."""
 
     name: str
     _raw: Raw
+
+    async def class_schema(self, name: str, ref: str = "", *, timeout: float | None = None) -> ClassSchema:
+        """A class at a ref as JSON Schema (draft 2020-12): the form of documents of it and of its subclasses.
+
+        Raises:
+            UnknownClass: There is no such class.
+        """
+        request = ontology_service_pb2.GetClassSchemaRequest(database=self.name, ref=ref, class_name=name)
+        return convert.class_schema(await self._raw.ontologies.GetClassSchema(request, timeout=timeout))
 
     async def check_ontology(
         self,

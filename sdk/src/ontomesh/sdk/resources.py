@@ -266,6 +266,20 @@ class OntologyCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassSchema:
+    """A class as JSON Schema (draft 2020-12), as it was at a commit.
+
+    Attributes:
+        json_schema: The schema as a dict; links are checked for their form alone, and uniqueness not at all.
+        ontology_digest: The digest of the ontology that it was made from.
+    """
+
+    json_schema: dict[str, Any]
+    ontology_digest: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """What a ref names; `branch` is empty for a `commit:` ref."""
 

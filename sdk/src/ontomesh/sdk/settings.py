@@ -17,6 +17,7 @@ class Settings:
 
     Attributes:
         address: Any gRPC target.
+        events_address: That of the event gateway; empty if there is none.
         token: The bearer token, if it was given as such.
         token_file: Where it lies, if not.
         token_file_must_exist: Whether a missing file is an error; else calls go without a token.
@@ -26,6 +27,7 @@ class Settings:
         keepalive: Seconds between pings that find dead connections.
         branch: The default for an empty ref or branch.
         author: Who commits are by, for those who may act for others.
+        source: The source of events that name none.
         insecure_token: Allows the token to leave the machine in the clear.
         options: gRPC channel arguments that win over the SDK's.
         breaker: A circuit breaker with limits of its own; None for the usual ones.
@@ -34,6 +36,7 @@ class Settings:
     """
 
     address: str
+    events_address: str = ""
     token: str | None = None
     token_file: Path | None = None
     token_file_must_exist: bool = False
@@ -43,6 +46,7 @@ class Settings:
     keepalive: float = 30.0
     branch: str = ""
     author: str = ""
+    source: str = ""
     insecure_token: bool = False
     options: tuple[tuple[str, str | int], ...] = ()
     breaker: CircuitBreaker | None = None

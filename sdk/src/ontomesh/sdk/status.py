@@ -5,9 +5,17 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from ontomesh.sdk.errors import GROUPS, REASONS, ConnectionFailed, DeadlineExceeded, OntomeshError, Violation
+from ontomesh.sdk.errors import (
+    EVENT_REASONS,
+    GROUPS,
+    REASONS,
+    ConnectionFailed,
+    DeadlineExceeded,
+    OntomeshError,
+    Violation,
+)
 
-DOMAIN = "kernel.ontomesh"
+DOMAINS = {"kernel.ontomesh": REASONS, "events.ontomesh": EVENT_REASONS}
 TRACE_ID = "x-ontomesh-trace-id"
 
 
@@ -19,8 +27,7 @@ def error_of(failure: grpc.aio.AioRpcError, address: str, timeout: float) -> Ont
     if status is None:
         return _without_details(code, details, trace_id, address, timeout)
     info, violations, retry_after = _unpack(status)
-    known = REASONS.get(info.reason) if info.domain == DOMAIN else None
-    kind = known or GROUPS.get(code, OntomeshError)
+    kind = DOMAINS.get(info.domain, {}).get(info.reason) or GROUPS.get(code, OntomeshError)
     return kind(
         status.message or details,
         code=code,

@@ -44,7 +44,7 @@ class Tracing:
     def start(self, method: Method, metadata: list[tuple[str, str | bytes]]) -> Span | None:
         """Appends the W3C headers; returns the call's span, or None if the application records none here."""
         context = get_current()
-        tracer = self._recording_tracer()
+        tracer = self.recording_tracer()
         if tracer is None:
             if context and baggage.get_all(context):
                 _inject(_BAGGAGE, context, metadata)
@@ -58,7 +58,8 @@ class Tracing:
         _inject(propagate.get_global_textmap(), trace.set_span_in_context(span, context), metadata)
         return span
 
-    def _recording_tracer(self) -> Tracer | None:
+    def recording_tracer(self) -> Tracer | None:
+        """The tracer, or None if the application records no spans."""
         # Asked each time: the application may configure tracing after it has connected.
         provider = self._given or trace.get_tracer_provider()
         if provider is not self._provider:

@@ -84,6 +84,20 @@ class PermissionDenied(ChassisError):
         super().__init__(f"{principal} lacks the right to {right} on {where}.", metadata=metadata)
 
 
+class EventPermissionDenied(PermissionDenied):
+    """The principal lacks a right over a type of event or a subscription."""
+
+    def __init__(self, principal: str, right: str, type: str | None, subscription: str = "") -> None:
+        where = f"subscription {subscription!r}" if subscription else "any type of event"
+        metadata = {"principal": principal, "right": right}
+        if type is not None:
+            where = f"events of type {type!r}" + (f" by {where}" if subscription else "")
+            metadata["type"] = type
+        if subscription:
+            metadata["subscription"] = subscription
+        ChassisError.__init__(self, f"{principal} lacks the right to {right} {where}.", metadata=metadata)
+
+
 class ForgedAuthor(ChassisError):
     """The call names another author and the principal may not act for others there."""
 

@@ -7,6 +7,8 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import jwt
@@ -20,7 +22,9 @@ TOKEN_LIFE_SECONDS = 365 * DAY
 RENEW_BELOW_SECONDS = 30 * DAY
 
 _POLICY = """\
-# Who may do what. No rule, no right. Read again when it changes.
+# Who may do what. No rule, no right. Read again when it changes. Rights over databases and branches: read, write, admin,
+# act. Rights over events: publish (by types) and consume (by types and subscriptions); a rule over all databases and
+# branches that names neither types nor subscriptions holds for all of them.
 
 # The owner of this folder may do everything.
 [[rule]]
@@ -56,8 +60,26 @@ def create_home_identity(home: Path, login: str) -> None:
     principal = f"user:{login}"
     if not policy_file.exists():
         write_private(policy_file, _POLICY.format(principal=json.dumps(principal)))
-    if not token_file.exists() or _needs_renewal(read_private(token_file).strip(), signing_key, principal):
-        write_private(token_file, mint(signing_key, principal, expires_in=TOKEN_LIFE_SECONDS) + "\n")
+    _keep_token(token_file, signing_key, principal)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceToken:
+    """A token that services of one home folder show one another: its file, its principal, and the rights it names."""
+
+    file: str
+    principal: str
+    rights: tuple[str, ...]
+
+
+def create_service_tokens(home: Path, tokens: Iterable[ServiceToken]) -> None:
+    """Makes the tokens of services in a home folder that has its signing key, and renews them like the owner's.
+
+    Raises ConfigError for a signing key or token that others can read, and for files that cannot be read.
+    """
+    signing_key = read_signing_key(home / "signing-key.json")
+    for token in tokens:
+        _keep_token(home / token.file, signing_key, token.principal, token.rights)
 
 
 def read_signing_key(path: Path) -> dict[str, str]:
@@ -113,7 +135,14 @@ def _publish(keys_file: Path, signing_key: dict[str, str]) -> None:
     write_private(keys_file, json.dumps({"keys": [*mine, *theirs]}, indent=2) + "\n")
 
 
-def _needs_renewal(token: str, signing_key: dict[str, str], principal: str) -> bool:
+def _keep_token(file: Path, signing_key: dict[str, str], principal: str, rights: tuple[str, ...] | None = None) -> None:
+    if not file.exists() or _needs_renewal(read_private(file).strip(), signing_key, principal, rights):
+        write_private(file, mint(signing_key, principal, rights, expires_in=TOKEN_LIFE_SECONDS) + "\n")
+
+
+def _needs_renewal(
+    token: str, signing_key: dict[str, str], principal: str, rights: tuple[str, ...] | None = None
+) -> bool:
     try:
         if jwt.get_unverified_header(token).get("kid") != signing_key["kid"]:
             return True
@@ -121,4 +150,5 @@ def _needs_renewal(token: str, signing_key: dict[str, str], principal: str) -> b
     except jwt.PyJWTError:
         return True
     expires_soon = claims.get("exp", 0) - time.time() < RENEW_BELOW_SECONDS
-    return expires_soon or f"{claims.get('kind')}:{claims.get('sub')}" != principal
+    of_another = f"{claims.get('kind')}:{claims.get('sub')}" != principal
+    return expires_soon or of_another or (rights is not None and claims.get("rights") != list(rights))

@@ -35,7 +35,7 @@ class OwnProcess(Authenticator):
 
     def __init__(self, principal: str) -> None:
         everything = Glob(("*",))
-        rule = Rule(everything, Grant(frozenset(RIGHTS), everything, everything))
+        rule = Rule(everything, Grant(frozenset(RIGHTS), everything, everything, everything, everything))
         self._policy_in_force = Policy((rule,))
         super().__init__((), self, audience="")
         kind, _, name = principal.partition(":")

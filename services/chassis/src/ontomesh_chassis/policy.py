@@ -1,4 +1,6 @@
-"""The policy: which principal may do what, by database and branch. Pure; the file is read elsewhere."""
+"""The policy: which principal may do what, by database and branch, and by type of event and subscription. Pure; the file
+is read elsewhere.
+"""
 
 import re
 import tomllib
@@ -8,9 +10,13 @@ from fnmatch import translate
 from hashlib import sha256
 from typing import Any
 
-RIGHTS = ("read", "write", "admin", "act")
+PLACE_RIGHTS = ("read", "write", "admin", "act")
+"""Rights over databases and branches."""
+EVENT_RIGHTS = ("publish", "consume")
+"""Rights over types of events; `consume` is over subscriptions, too."""
+RIGHTS = (*PLACE_RIGHTS, *EVENT_RIGHTS)
 _PATTERN = re.compile(r"[^\s\[\]\x00-\x1f\x7f]{1,256}")
-_RULE_KEYS = {"principals": str, "rights": str, "databases": str, "branches": str}
+_LISTS = ("principals", "rights", "databases", "branches", "types", "subscriptions")
 
 
 class PolicyError(ValueError):
@@ -40,17 +46,24 @@ class Glob:
         return "*" in self.patterns
 
 
+_NOTHING = Glob(())
+_EVERYTHING = Glob(("*",))
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Rights over databases and branches.
+    """Rights over databases and branches, and over types of events and subscriptions.
 
     A right on a database as a whole (no branch) needs a grant over all branches: whoever is held to some
-    branches does not administer the database around them.
+    branches does not administer the database around them. So with events: whoever is held to some subscriptions
+    does not consume outside of them.
     """
 
     rights: frozenset[str]
     databases: Glob
     branches: Glob
+    types: Glob = _NOTHING
+    subscriptions: Glob = _NOTHING
 
     def covers(self, right: str, database: str, branch: str | None) -> bool:
         """Whether the grant holds this right there; `branch=None` is the database as a whole."""
@@ -63,6 +76,20 @@ class Grant:
     def touches(self, right: str, database: str) -> bool:
         """Whether the grant may hold this right on some branch of the database."""
         return right in self.rights and self.databases.matches(database)
+
+    def covers_everything(self, right: str) -> bool:
+        """Whether the grant holds this right on every database."""
+        return right in self.rights and self.databases.matches_all and self.branches.matches_all
+
+    def covers_event(self, right: str, type: str | None, subscription: str) -> bool:
+        """Whether the grant holds this right over the type, None being some type or other; `consume` with a
+        subscription's name over that subscription, and without one outside of subscriptions.
+        """
+        if right not in self.rights or not (self.types.patterns if type is None else self.types.matches(type)):
+            return False
+        if right != "consume":
+            return True
+        return self.subscriptions.matches(subscription) if subscription else self.subscriptions.matches_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +122,31 @@ class Policy:
             return False
         return any(rule.grant.touches(right, database) for rule in self._rules_for(principal, claim))
 
+    def allows_everywhere(self, principal: str, claim: tuple[Grant, ...] | None, right: str) -> bool:
+        """Whether the principal has the right on every database, by one rule and one right of its claim."""
+        if claim is not None and not any(grant.covers_everything(right) for grant in claim):
+            return False
+        return any(rule.grant.covers_everything(right) for rule in self._rules_for(principal, claim))
+
+    def allows_somewhere(self, principal: str, claim: tuple[Grant, ...] | None, right: str) -> bool:
+        """Whether the principal may have the right in some database."""
+        if claim is not None and not any(right in grant.rights for grant in claim):
+            return False
+        return any(right in rule.grant.rights for rule in self._rules_for(principal, claim))
+
+    def allows_event(
+        self,
+        principal: str,
+        claim: tuple[Grant, ...] | None,
+        right: str,
+        type: str | None,
+        subscription: str = "",
+    ) -> bool:
+        """Whether the principal has the right `publish` or `consume`; see `Grant.covers_event`."""
+        if claim is not None and not any(grant.covers_event(right, type, subscription) for grant in claim):
+            return False
+        return any(rule.grant.covers_event(right, type, subscription) for rule in self._rules_for(principal, claim))
+
     def _rules_for(self, principal: str, claim: tuple[Grant, ...] | None) -> Iterable[Rule]:
         return (
             rule
@@ -104,19 +156,47 @@ class Policy:
 
 
 def parse_claim(rights: Iterable[str]) -> tuple[Grant, ...]:
-    """The grants that a token's `rights` claim names, each `right[:database[/branch-pattern]]`.
+    """The grants that a token's `rights` claim names, each `right[:database[/branch-pattern]]`,
+    `publish[:type-pattern]` or `consume[:type-pattern[/subscription-pattern]]`.
 
     Raises PolicyError for an unknown right or a malformed pattern.
     """
     return tuple(_claimed(text) for text in rights)
 
 
+def claim_texts(claim: tuple[Grant, ...]) -> tuple[str, ...]:
+    """The texts of which `parse_claim` makes these grants, which came from it."""
+    return tuple(_claim_text(grant) for grant in claim)
+
+
 def _claimed(text: str) -> Grant:
     right, _, place = text.partition(":")
-    database, _, branch = place.partition("/")
     if text.endswith((":", "/")):
-        raise PolicyError(f"malformed right {text!r}: write it right[:database[/branch-pattern]]")
-    return Grant(_rights([right]), Glob((database or "*",)), Glob((branch or "*",)))
+        raise PolicyError(f"malformed right {text!r}: write it {_claim_form(right)}")
+    rights = _rights([right])
+    if right in EVENT_RIGHTS:
+        # A type may hold slashes, a subscription's name none.
+        types, slash, subscriptions = place.rpartition("/") if right == "consume" else ("", "", "")
+        if not slash:
+            types, subscriptions = place or "*", "*"
+        return Grant(rights, _NOTHING, _NOTHING, Glob((types,)), Glob((subscriptions,)))
+    database, _, branch = place.partition("/")
+    databases, branches = Glob((database or "*",)), Glob((branch or "*",))
+    events = _EVERYTHING if databases.matches_all and branches.matches_all else _NOTHING
+    return Grant(rights, databases, branches, events, events)
+
+
+def _claim_form(right: str) -> str:
+    forms = {"publish": "publish[:type-pattern]", "consume": "consume[:type-pattern[/subscription-pattern]]"}
+    return forms.get(right, "right[:database[/branch-pattern]]")
+
+
+def _claim_text(grant: Grant) -> str:
+    right = "*" if len(grant.rights) > 1 else min(grant.rights)
+    if right == "publish":
+        return f"publish:{grant.types.patterns[0]}"
+    globs = (grant.types, grant.subscriptions) if right == "consume" else (grant.databases, grant.branches)
+    return f"{right}:{'/'.join(glob.patterns[0] for glob in globs)}"
 
 
 def parse_policy(text: str) -> Policy:
@@ -143,18 +223,36 @@ def parse_policy(text: str) -> Policy:
 def _parse_rule(table: Any) -> Rule:
     if not isinstance(table, Mapping):
         raise PolicyError("must be a table")
-    unknown = set(table) - {*_RULE_KEYS, "token_claims_only"}
+    unknown = set(table) - {*_LISTS, "token_claims_only"}
     if unknown:
         raise PolicyError(f"unknown key {min(unknown)!r}")
-    lists = {key: _strings(table, key) for key in _RULE_KEYS}
     token_claims_only = table.get("token_claims_only", False)
     if not isinstance(token_claims_only, bool):
         raise PolicyError("token_claims_only must be true or false")
-    branches = Glob(lists["branches"])
-    if "admin" in lists["rights"] and not branches.matches_all:
+    principals = Glob(_strings(table, "principals"))
+    return Rule(principals, _parse_grant(table), token_claims_only)
+
+
+def _parse_grant(table: Mapping[str, Any]) -> Grant:
+    """What a rule grants. Only a rule of nothing but rights over events goes without databases and branches, and only
+    one over all of those goes without types and subscriptions where it names a right over events.
+    """
+    names = _strings(table, "rights")
+    rights = _rights(names)
+    of_events_only = rights.issubset(EVENT_RIGHTS)
+    databases, branches = (_glob(table, key, of_events_only) for key in ("databases", "branches"))
+    everywhere = databases.matches_all and branches.matches_all
+    types = _glob(table, "types", everywhere or not rights.intersection(names, EVENT_RIGHTS), everywhere)
+    subscriptions = _glob(table, "subscriptions", everywhere or "consume" not in names, everywhere)
+    if "admin" in names and not branches.matches_all:
         raise PolicyError('admin is a right on whole databases: branches must be ["*"]')
-    grant = Grant(_rights(lists["rights"]), Glob(lists["databases"]), branches)
-    return Rule(Glob(lists["principals"]), grant, token_claims_only)
+    return Grant(rights, databases, branches, types, subscriptions)
+
+
+def _glob(table: Mapping[str, Any], key: str, may_lack: bool, everything: bool = False) -> Glob:
+    if may_lack and key not in table:
+        return _EVERYTHING if everything else _NOTHING
+    return Glob(_strings(table, key))
 
 
 def _strings(table: Mapping[str, Any], key: str) -> tuple[str, ...]:

@@ -41,6 +41,11 @@ class Authenticator:
         self._verified: dict[str, Identity] = {}
         self._seen_keys = tuple(source.keys for source in self._sources)
 
+    @property
+    def policy(self) -> PolicySource:
+        """Where the policy that identities are held to comes from."""
+        return self._policy
+
     def recall(self, authorization: str | None) -> Identity | None:
         """The identity behind a header that was verified before and is still good, else None."""
         for source in self._sources:

@@ -25,7 +25,15 @@ from ontomesh_chassis.settings import ServiceSettings
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
-__all__ = ["Tracing", "adopt_trace_id", "child_span", "current_trace_id", "parse_traceparent", "setup_tracing"]
+__all__ = [
+    "Tracing",
+    "adopt_trace_id",
+    "child_span",
+    "current_span_id",
+    "current_trace_id",
+    "parse_traceparent",
+    "setup_tracing",
+]
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _SAMPLED = 1
@@ -108,6 +116,12 @@ def _remote_context(parent: Parent, tracestate: str | None) -> otel_context.Cont
         trace_state=TraceState.from_header([tracestate]) if tracestate else None,
     )
     return otel.set_span_in_context(NonRecordingSpan(remote), otel_context.Context())
+
+
+def current_span_id() -> str:
+    """The id of the current span (16 hex digits); empty unless it is recorded."""
+    span = otel.get_current_span()
+    return f"{span.get_span_context().span_id:016x}" if span.is_recording() else ""
 
 
 def setup_tracing(service_name: str, settings: ServiceSettings) -> Tracing:

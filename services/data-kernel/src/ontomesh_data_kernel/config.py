@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 
+from ontomesh_chassis.outbound import OutboundFilter
 from ontomesh_chassis.settings import Port, ServiceSettings
 
 _SQLITE = "sqlite:///"
@@ -36,6 +37,25 @@ class KernelSettings(ServiceSettings):
         default=None, description="File that holds the store's password, instead of store_password."
     )
 
+    events_address: str = Field(
+        default="",
+        description="gRPC target of the event gateway that commits are relayed to; no relay when unset.",
+    )
+    relay_token_file: Path | None = Field(
+        default=None, description="File with the token of the relay; default HOME/relay.token."
+    )
+    outbound_allow: str = Field(
+        default="",
+        description="Addresses within private networks that users' validators may be at: networks and host[:port] "
+        "names, comma-separated.",
+    )
+
+    @field_validator("outbound_allow")
+    @classmethod
+    def _known_addresses(cls, value: str) -> str:
+        OutboundFilter.parse(value)
+        return value
+
     @field_validator("store")
     @classmethod
     def _known_scheme(cls, value: str) -> str:
@@ -44,6 +64,11 @@ class KernelSettings(ServiceSettings):
                 "must be sqlite:///path or terminusdb://user@host:port/organization; no other store is known"
             )
         return value
+
+    @property
+    def relay_token_path(self) -> Path:
+        """The file with the relay's token."""
+        return self.relay_token_file or self.home / "relay.token"
 
     @property
     def store_url(self) -> str:

@@ -32,6 +32,7 @@ def open(
     timeout: float = 30.0,
     branch: str = "",
     author: str = "",
+    outbound_allow: str = "",
 ) -> Connection:
     """A kernel over a store, opened by `async with` or `with`; leaving that closes it.
 
@@ -42,6 +43,7 @@ def open(
         timeout: The deadline of a call that names none, in seconds.
         branch: What an empty ref or branch means, if not `main`.
         author: Whom commits are by, if not the principal.
+        outbound_allow: Networks and hosts that validators may be at (see `ONTOMESH_OUTBOUND_ALLOW`).
 
     Raises (on entering):
         ontomesh_chassis.startup.ConfigError: The store's URL or file is none that this version knows.
@@ -53,17 +55,17 @@ def open(
 
     def channel() -> grpc.aio.Channel:
         # The client asks of a channel only what this one has.
-        return cast("grpc.aio.Channel", _channel(url, password, own))
+        return cast("grpc.aio.Channel", _channel(url, password, own, outbound_allow))
 
     address = "the store in this process"
     return Connection(Settings(address=address, timeout=timeout, branch=branch, author=author, channel=channel))
 
 
-def _channel(url: str, password: str, principal: str) -> LocalChannel:
+def _channel(url: str, password: str, principal: str, outbound_allow: str) -> LocalChannel:
     kernels: list[Kernel] = []
 
     async def start() -> LocalServer:
-        server, kernel = await open_in_process(url, password, principal)
+        server, kernel = await open_in_process(url, password, principal, outbound_allow)
         kernels.append(kernel)
         return server
 

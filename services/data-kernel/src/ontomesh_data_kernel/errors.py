@@ -327,6 +327,39 @@ class ImportOutOfStep(KernelError):
         return cls(message, (Violation("offset", message),), {"offset": str(offset)})
 
 
+class CommitRejected(KernelError):
+    """Validators object to the commit."""
+
+
+class ValidatorUnavailable(KernelError):
+    """A validator did not answer in time, or failed, and no commit counts without it."""
+
+    retry_after = 1.0
+
+    @classmethod
+    def of(cls, name: str, cause: str) -> Self:
+        """The validator is silent for this cause."""
+        words = {
+            "deadline": "did not answer in time",
+            "circuit_open": "failed so often that it is not asked for a while",
+        }
+        message = f"validator {name!r} {words.get(cause, 'failed')}, and the commit does not count without it"
+        return cls(message, (), {"validator": name, "cause": cause})
+
+
+class ValidatorNotFound(KernelError):
+    """There is no such validator."""
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """None of this name."""
+        return cls(f"there is no validator {name!r}", (), {"validator": name})
+
+
+class AddressRefused(KernelError):
+    """The address is one that the kernel does not call."""
+
+
 class StoreUnavailable(KernelError):
     """The store is away or busy; `retry_after` seconds may help."""
 

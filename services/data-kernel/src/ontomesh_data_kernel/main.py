@@ -10,14 +10,18 @@ from ontomesh_chassis import logs
 from ontomesh_chassis.health import Health
 from ontomesh_chassis.inprocess import LocalServer, OwnProcess
 from ontomesh_chassis.interceptors import StagedServer
+from ontomesh_chassis.outbound import OutboundFilter
 from ontomesh_chassis.server import run, serve
 from ontomesh_chassis.settings import load, variable
 from ontomesh_chassis.stages import Pipeline
 from ontomesh_chassis.startup import ConfigError
 from ontomesh_chassis.tokens import open_authenticator
 from ontomesh_chassis.trace import setup_tracing
+from ontomesh_data_kernel.adapters.events import GatewayPublisher
 from ontomesh_data_kernel.adapters.opening import OpenStore, open_store, place_of, store_exists
+from ontomesh_data_kernel.adapters.relay_metrics import RelayMetrics
 from ontomesh_data_kernel.adapters.sqlite import UnknownFormat
+from ontomesh_data_kernel.adapters.validators import ValidatorChecks, ValidatorMetrics
 from ontomesh_data_kernel.config import KernelSettings
 from ontomesh_data_kernel.domain.kernel import Kernel
 from ontomesh_data_kernel.doors.errors import error_table
@@ -37,9 +41,15 @@ async def serve_kernel(settings: KernelSettings) -> int:
             store = await open_store(settings.store_url, settings.read_store_password())
         except (UnknownFormat, KernelError, OSError, ValueError) as error:
             raise ConfigError(f"{variable(KernelSettings, 'store')}: {error}") from error
-        kernel = Kernel(store)
-        resources.push_async_callback(kernel.close)
         pipeline = Pipeline.of(settings, open_authenticator(settings), error_table(), tracing)
+        outbound = OutboundFilter.parse(settings.outbound_allow)
+        checks = ValidatorChecks(outbound, ValidatorMetrics(pipeline.metrics.registry))
+        kernel = Kernel(store, checks=checks)
+        resources.push_async_callback(kernel.close)
+        if settings.events_address:
+            relayed = RelayMetrics(pipeline.metrics.registry)
+            publisher = GatewayPublisher(settings.events_address, settings.relay_token_path)
+            relayed.watch(kernel.start_relay(publisher, relayed.observe).status)
         health = Health()
         health.add_check("store", store.ping)
         return await serve(
@@ -51,13 +61,16 @@ async def serve_kernel(settings: KernelSettings) -> int:
         )
 
 
-async def open_in_process(url: str, password: str, principal: str) -> tuple[LocalServer, Kernel]:
+async def open_in_process(
+    url: str, password: str, principal: str, outbound_allow: str = ""
+) -> tuple[LocalServer, Kernel]:
     """The kernel's gRPC services over the store of a URL, for calls of this process, which are all the principal's.
 
     Close the kernel when done. Raises ConfigError, StoreUnavailable.
     """
     try:
-        kernel = Kernel(await open_store(url, password))
+        checks = ValidatorChecks(OutboundFilter.parse(outbound_allow))
+        kernel = Kernel(await open_store(url, password), checks=checks)
     except (UnknownFormat, OSError, ValueError) as error:
         raise ConfigError(str(error)) from error
     server = LocalServer()

@@ -6,11 +6,13 @@ what a commit does is decided by the domain, inside the store's transaction, thr
 
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
-from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document, Import
+from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document, Import, KernelEvent
 from ontomesh_data_kernel.domain.query.tree import Plan, Query, Selection
 from ontomesh_data_kernel.domain.refs import Ref
+from ontomesh_data_kernel.domain.validators.model import Check, Objection, Proposal, Standing, Validator
 from ontomesh_data_kernel.errors import KernelError
 
 
@@ -323,6 +325,175 @@ class Staging(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StateEntry:
+    """A value of the kernel's own with its key, and its version."""
+
+    key: str
+    value: bytes
+    version: int
+
+
+class State(Protocol):
+    """Small values of the kernel's own, kept beside the commits and shared by all kernels over the store.
+
+    Every method raises StoreUnavailable when the store is away. A key is text of up to 1,024 bytes, a value has up to
+    64 KiB. A value is never the same version as another of its key, though that was deleted meanwhile.
+    """
+
+    async def get(self, key: str) -> tuple[bytes, int] | None:
+        """Return a value and its version, None if there is none."""
+        ...
+
+    async def swap(self, key: str, expected: int, value: bytes | None) -> int | None:
+        """Put a value in the place of that of the expected version (0: there is none); None deletes it.
+
+        Atomic, and durable once it has returned. Returns the new version, 0 if it is deleted; None, and changes nothing,
+        if the version is not the expected one.
+        """
+        ...
+
+    async def list(self, prefix: str) -> Sequence[StateEntry]:
+        """Return the values of all keys that begin with `prefix`, by key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A branch from its creation to its deletion, and after that what is left of it; another branch of the same name is
+    another line.
+
+    `id` names it for ever; `head` is the cursor that stands after its newest commit. It begins where the branch was
+    forked, and has the commits made on it since; or with the first commit of its history.
+    """
+
+    id: str
+    database: str
+    branch: str
+    head: str
+    is_ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LineChange:
+    """A version as a commit of a line stored it, None if it is a deletion, and the body before it (None: there was none).
+
+    Equal bodies are no change: the document was indexed anew.
+    """
+
+    id: str
+    etag: str | None
+    body: bytes | None
+    before: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A commit of a line with its changes, or some of them: `cursor` stands behind these, and `is_last` says whether the
+    commit has no more. `parent` is its first parent.
+    """
+
+    point: Point
+    parent: Point | None
+    commit: Commit
+    changes: Sequence[LineChange]
+    cursor: str
+    is_last: bool
+
+
+class Outbox(Protocol):
+    """The commit log as an outbox: lines of commits, each read on from a cursor, in which no commit ever is missing.
+
+    A cursor is opaque text, good for its line; "" stands before its first commit.
+    """
+
+    async def begin(self) -> None:
+        """Keep what there is to read of branches that this process deletes from now on, until it is forgotten."""
+        ...
+
+    async def lines(self) -> Sequence[Line]:
+        """Return the lines that have commits, in any order; ended ones until they are forgotten or their database is
+        deleted.
+        """
+        ...
+
+    async def read(self, line: Line, cursor: str, limit: int, max_bytes: int) -> Sequence[Piece]:
+        """Return what follows a cursor, oldest first along first parents: up to `limit` commits, or until `max_bytes`
+        of bodies are reached, but some if there are any. None are left if the line is forgotten or deleted.
+        """
+        ...
+
+    async def forget(self, line: Line) -> None:
+        """Drop a line that is ended; its commits stay."""
+        ...
+
+    async def moved(self, seconds: float) -> None:
+        """Return once some line may have moved since this last returned, at most so many seconds later.
+
+        Knows at once of what this process commits, and soon of what others do.
+        """
+        ...
+
+
+class Checks(Protocol):
+    """Asks validators, whatever their kind."""
+
+    @property
+    def compile_pattern(self) -> Callable[[str], Callable[[str], bool]]:
+        """Makes of a regular expression what tells whether a text contains it, in time in proportion to the text; raises
+        ValueError.
+        """
+        ...
+
+    async def examine(self, check: Check) -> None:
+        """Refuse what cannot be asked. Raises AddressRefused, and InvalidRequest for a function that is not there."""
+        ...
+
+    async def judge(self, validator: Validator, pieces: Sequence[Proposal], seconds: float) -> Sequence[Objection]:
+        """Show a commit piece by piece, and return what the validator objects to, the first hundred at the least.
+
+        Answers within `seconds` whatever the validator does, and keeps nobody else waiting. Raises CheckFailed.
+        """
+        ...
+
+    def standing(self, name: str) -> Standing:
+        """How a validator fares."""
+        ...
+
+    async def close(self) -> None:
+        """End connections."""
+        ...
+
+
+class PublishingFailed(Exception):
+    """Nobody knows what became of the events; publishing them again is right."""
+
+
+class Outcome(Enum):
+    """What became of an event that was published."""
+
+    STORED = "stored"
+    DEAD_LETTERED = "dead_lettered"
+    FAILED = "failed"
+
+
+class Publisher(Protocol):
+    """Takes events to where others get them."""
+
+    async def publish(self, events: Sequence[KernelEvent], seconds: float) -> tuple[Sequence[Outcome], str]:
+        """Publish events in their order; return what became of each, and why the first one failed, if one did.
+
+        Those before the first FAILED one are durable, in order, or were refused for good and are kept apart; those from
+        it on are to be published again. Raises PublishingFailed if nothing is known of any, at the latest after so many
+        seconds.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        ...
+
+
 class Store(Protocol):
     """A versioned document store.
 
@@ -334,6 +505,16 @@ class Store(Protocol):
     @property
     def staging(self) -> Staging | None:
         """What it has for imports; None if they are to be ordinary commits."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """The kernel's own values."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """Its commits, for those who follow them."""
         ...
 
     async def create_database(self, database: Database, root: Commit, request: RequestKey | None) -> Database:

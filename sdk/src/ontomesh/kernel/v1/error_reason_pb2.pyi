@@ -167,6 +167,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """[ABORTED] The import does not stand where the call takes it to be: the piece does not follow on what is durable,
     another upload is under way, or the import is finished. Metadata: `offset`, where it stands.
     """
+    ERROR_REASON_COMMIT_REJECTED: _ErrorReason.ValueType  # 100
+    """[FAILED_PRECONDITION] A validator objects to the commit. Field violations name up to 100 objections by document and
+    property, such as `Distribution/typer.version`; metadata: `validators`, who objects, comma-separated.
+    """
+    ERROR_REASON_VALIDATOR_UNAVAILABLE: _ErrorReason.ValueType  # 101
+    """[UNAVAILABLE] A validator whose failure policy is REJECT did not answer in time, or failed. Metadata: `validator`,
+    `cause` (`deadline`, `circuit_open`, `error`). Retrying may help.
+    """
+    ERROR_REASON_VALIDATOR_NOT_FOUND: _ErrorReason.ValueType  # 102
+    """[NOT_FOUND] No such validator. Metadata: `validator`."""
+    ERROR_REASON_ADDRESS_REFUSED: _ErrorReason.ValueType  # 103
+    """[INVALID_ARGUMENT] The address is one that the kernel does not call: within a private network, or not https."""
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 80
     """[UNAVAILABLE] The store is away or busy beyond the call's deadline; retrying helps."""
     ERROR_REASON_STORE_FULL: _ErrorReason.ValueType  # 81
@@ -329,6 +341,18 @@ ERROR_REASON_IMPORT_OUT_OF_STEP: ErrorReason.ValueType  # 93
 """[ABORTED] The import does not stand where the call takes it to be: the piece does not follow on what is durable,
 another upload is under way, or the import is finished. Metadata: `offset`, where it stands.
 """
+ERROR_REASON_COMMIT_REJECTED: ErrorReason.ValueType  # 100
+"""[FAILED_PRECONDITION] A validator objects to the commit. Field violations name up to 100 objections by document and
+property, such as `Distribution/typer.version`; metadata: `validators`, who objects, comma-separated.
+"""
+ERROR_REASON_VALIDATOR_UNAVAILABLE: ErrorReason.ValueType  # 101
+"""[UNAVAILABLE] A validator whose failure policy is REJECT did not answer in time, or failed. Metadata: `validator`,
+`cause` (`deadline`, `circuit_open`, `error`). Retrying may help.
+"""
+ERROR_REASON_VALIDATOR_NOT_FOUND: ErrorReason.ValueType  # 102
+"""[NOT_FOUND] No such validator. Metadata: `validator`."""
+ERROR_REASON_ADDRESS_REFUSED: ErrorReason.ValueType  # 103
+"""[INVALID_ARGUMENT] The address is one that the kernel does not call: within a private network, or not https."""
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 80
 """[UNAVAILABLE] The store is away or busy beyond the call's deadline; retrying helps."""
 ERROR_REASON_STORE_FULL: ErrorReason.ValueType  # 81

@@ -37,8 +37,8 @@ class Ontology(_message.Message):
     `@metadata` of a class may declare under `ontomesh`, for itself and its subclasses: `indexed`, the paths that get an
     index (`license`, `address.city` through subdocuments; at most 8 properties long, at most 64 for a class); `unique`,
     paths whose values only one document of the class and its subclasses has, else UNIQUE_VIOLATION (they are indexed as
-    well); `dangling`, paths to links whose targets need not exist. Links within subdocuments stand at most 8
-    properties deep.
+    well); `dangling`, paths to links whose targets need not exist; `events`, false where commits make no events of its
+    documents, or true for a subclass that has them again. Links within subdocuments stand at most 8 properties deep.
 
     Names of classes, enums and properties have at most 128 characters: letters, digits, `_` and `-`, beginning with a
     letter or `_`. A class has at most 64 ancestors, and all classes together, inherited ones counted, at most 100,000

@@ -25,27 +25,31 @@ _sym_db = _symbol_database.Default()
 from ontomesh.kernel.v1 import ontology_pb2 as ontomesh_dot_kernel_dot_v1_dot_ontology__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)ontomesh/kernel/v1/ontology_service.proto\x12\x12ontomesh.kernel.v1\x1a!ontomesh/kernel/v1/ontology.proto\"3\n\x12GetOntologyRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\x0b\n\x03ref\x18\x02 \x01(\t\"U\n\x13GetOntologyResponse\x12.\n\x08ontology\x18\x01 \x01(\x0b\x32\x1c.ontomesh.kernel.v1.Ontology\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\"\xa6\x01\n\x14\x43heckOntologyRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\x0b\n\x03ref\x18\x02 \x01(\t\x12\x32\n\x06\x63hange\x18\x03 \x01(\x0b\x32\".ontomesh.kernel.v1.OntologyChange\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0c\x63hanges_only\x18\x06 \x01(\x08\"\xaf\x02\n\x15\x43heckOntologyResponse\x12;\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32&.ontomesh.kernel.v1.OntologyDifference\x12\x39\n\nviolations\x18\x02 \x03(\x0b\x32%.ontomesh.kernel.v1.OntologyViolation\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x10\n\x08\x65xamined\x18\x04 \x01(\x03\x12\x0f\n\x07\x63hanged\x18\x05 \x01(\x03\x12\x11\n\tviolating\x18\x06 \x01(\x03\x12\x0f\n\x07\x63lasses\x18\x07 \x03(\t\x12\x0e\n\x06\x63ommit\x18\x08 \x01(\t\x12.\n\x08ontology\x18\t \x01(\x0b\x32\x1c.ontomesh.kernel.v1.Ontology\"\x95\x02\n\x12OntologyDifference\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32+.ontomesh.kernel.v1.OntologyDifference.Kind\x12\x0f\n\x07\x65lement\x18\x02 \x01(\t\x12\x10\n\x08property\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"\x8b\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_ADDED\x10\x01\x12\x10\n\x0cKIND_REMOVED\x10\x02\x12\x11\n\rKIND_WEAKENED\x10\x03\x12\x15\n\x11KIND_STRENGTHENED\x10\x04\x12\x0e\n\nKIND_NOTED\x10\x05\x12\x11\n\rKIND_MIGRATED\x10\x06\"C\n\x11OntologyViolation\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t2\xd7\x01\n\x0fOntologyService\x12^\n\x0bGetOntology\x12&.ontomesh.kernel.v1.GetOntologyRequest\x1a\'.ontomesh.kernel.v1.GetOntologyResponse\x12\x64\n\rCheckOntology\x12(.ontomesh.kernel.v1.CheckOntologyRequest\x1a).ontomesh.kernel.v1.CheckOntologyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)ontomesh/kernel/v1/ontology_service.proto\x12\x12ontomesh.kernel.v1\x1a!ontomesh/kernel/v1/ontology.proto\"J\n\x15GetClassSchemaRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\x0b\n\x03ref\x18\x02 \x01(\t\x12\x12\n\nclass_name\x18\x03 \x01(\t\"V\n\x16GetClassSchemaResponse\x12\x13\n\x0bjson_schema\x18\x01 \x01(\x0c\x12\x17\n\x0fontology_digest\x18\x02 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\t\"3\n\x12GetOntologyRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\x0b\n\x03ref\x18\x02 \x01(\t\"U\n\x13GetOntologyResponse\x12.\n\x08ontology\x18\x01 \x01(\x0b\x32\x1c.ontomesh.kernel.v1.Ontology\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\t\"\xa6\x01\n\x14\x43heckOntologyRequest\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\x0b\n\x03ref\x18\x02 \x01(\t\x12\x32\n\x06\x63hange\x18\x03 \x01(\x0b\x32\".ontomesh.kernel.v1.OntologyChange\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0c\x63hanges_only\x18\x06 \x01(\x08\"\xaf\x02\n\x15\x43heckOntologyResponse\x12;\n\x0b\x64ifferences\x18\x01 \x03(\x0b\x32&.ontomesh.kernel.v1.OntologyDifference\x12\x39\n\nviolations\x18\x02 \x03(\x0b\x32%.ontomesh.kernel.v1.OntologyViolation\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x10\n\x08\x65xamined\x18\x04 \x01(\x03\x12\x0f\n\x07\x63hanged\x18\x05 \x01(\x03\x12\x11\n\tviolating\x18\x06 \x01(\x03\x12\x0f\n\x07\x63lasses\x18\x07 \x03(\t\x12\x0e\n\x06\x63ommit\x18\x08 \x01(\t\x12.\n\x08ontology\x18\t \x01(\x0b\x32\x1c.ontomesh.kernel.v1.Ontology\"\x95\x02\n\x12OntologyDifference\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32+.ontomesh.kernel.v1.OntologyDifference.Kind\x12\x0f\n\x07\x65lement\x18\x02 \x01(\t\x12\x10\n\x08property\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\"\x8b\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_ADDED\x10\x01\x12\x10\n\x0cKIND_REMOVED\x10\x02\x12\x11\n\rKIND_WEAKENED\x10\x03\x12\x15\n\x11KIND_STRENGTHENED\x10\x04\x12\x0e\n\nKIND_NOTED\x10\x05\x12\x11\n\rKIND_MIGRATED\x10\x06\"C\n\x11OntologyViolation\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t2\xc0\x02\n\x0fOntologyService\x12^\n\x0bGetOntology\x12&.ontomesh.kernel.v1.GetOntologyRequest\x1a\'.ontomesh.kernel.v1.GetOntologyResponse\x12\x64\n\rCheckOntology\x12(.ontomesh.kernel.v1.CheckOntologyRequest\x1a).ontomesh.kernel.v1.CheckOntologyResponse\x12g\n\x0eGetClassSchema\x12).ontomesh.kernel.v1.GetClassSchemaRequest\x1a*.ontomesh.kernel.v1.GetClassSchemaResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ontomesh.kernel.v1.ontology_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETONTOLOGYREQUEST']._serialized_start=100
-  _globals['_GETONTOLOGYREQUEST']._serialized_end=151
-  _globals['_GETONTOLOGYRESPONSE']._serialized_start=153
-  _globals['_GETONTOLOGYRESPONSE']._serialized_end=238
-  _globals['_CHECKONTOLOGYREQUEST']._serialized_start=241
-  _globals['_CHECKONTOLOGYREQUEST']._serialized_end=407
-  _globals['_CHECKONTOLOGYRESPONSE']._serialized_start=410
-  _globals['_CHECKONTOLOGYRESPONSE']._serialized_end=713
-  _globals['_ONTOLOGYDIFFERENCE']._serialized_start=716
-  _globals['_ONTOLOGYDIFFERENCE']._serialized_end=993
-  _globals['_ONTOLOGYDIFFERENCE_KIND']._serialized_start=854
-  _globals['_ONTOLOGYDIFFERENCE_KIND']._serialized_end=993
-  _globals['_ONTOLOGYVIOLATION']._serialized_start=995
-  _globals['_ONTOLOGYVIOLATION']._serialized_end=1062
-  _globals['_ONTOLOGYSERVICE']._serialized_start=1065
-  _globals['_ONTOLOGYSERVICE']._serialized_end=1280
+  _globals['_GETCLASSSCHEMAREQUEST']._serialized_start=100
+  _globals['_GETCLASSSCHEMAREQUEST']._serialized_end=174
+  _globals['_GETCLASSSCHEMARESPONSE']._serialized_start=176
+  _globals['_GETCLASSSCHEMARESPONSE']._serialized_end=262
+  _globals['_GETONTOLOGYREQUEST']._serialized_start=264
+  _globals['_GETONTOLOGYREQUEST']._serialized_end=315
+  _globals['_GETONTOLOGYRESPONSE']._serialized_start=317
+  _globals['_GETONTOLOGYRESPONSE']._serialized_end=402
+  _globals['_CHECKONTOLOGYREQUEST']._serialized_start=405
+  _globals['_CHECKONTOLOGYREQUEST']._serialized_end=571
+  _globals['_CHECKONTOLOGYRESPONSE']._serialized_start=574
+  _globals['_CHECKONTOLOGYRESPONSE']._serialized_end=877
+  _globals['_ONTOLOGYDIFFERENCE']._serialized_start=880
+  _globals['_ONTOLOGYDIFFERENCE']._serialized_end=1157
+  _globals['_ONTOLOGYDIFFERENCE_KIND']._serialized_start=1018
+  _globals['_ONTOLOGYDIFFERENCE_KIND']._serialized_end=1157
+  _globals['_ONTOLOGYVIOLATION']._serialized_start=1159
+  _globals['_ONTOLOGYVIOLATION']._serialized_end=1226
+  _globals['_ONTOLOGYSERVICE']._serialized_start=1229
+  _globals['_ONTOLOGYSERVICE']._serialized_end=1549
 # @@protoc_insertion_point(module_scope)

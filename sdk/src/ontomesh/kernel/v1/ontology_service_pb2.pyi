@@ -21,6 +21,66 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class GetClassSchemaRequest(_message.Message):
+    """GetClassSchemaRequest names a class at a ref."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATABASE_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
+    CLASS_NAME_FIELD_NUMBER: _builtins.int
+    database: _builtins.str
+    """The database's name."""
+    ref: _builtins.str
+    """Where to read; see `ref.proto`."""
+    class_name: _builtins.str
+    """The class's name."""
+    def __init__(
+        self,
+        *,
+        database: _builtins.str = ...,
+        ref: _builtins.str = ...,
+        class_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_name", b"class_name", "database", b"database", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetClassSchemaRequest: _TypeAlias = GetClassSchemaRequest  # noqa: Y015
+
+@_typing.final
+class GetClassSchemaResponse(_message.Message):
+    """GetClassSchemaResponse holds the schema."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JSON_SCHEMA_FIELD_NUMBER: _builtins.int
+    ONTOLOGY_DIGEST_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
+    json_schema: _builtins.bytes
+    """The JSON Schema, as JSON in UTF-8."""
+    ontology_digest: _builtins.str
+    """The digest of the ontology that it was made from."""
+    commit: _builtins.str
+    """Id of the commit that it was read at."""
+    def __init__(
+        self,
+        *,
+        json_schema: _builtins.bytes = ...,
+        ontology_digest: _builtins.str = ...,
+        commit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "json_schema", b"json_schema", "ontology_digest", b"ontology_digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetClassSchemaResponse: _TypeAlias = GetClassSchemaResponse  # noqa: Y015
+
+@_typing.final
 class GetOntologyRequest(_message.Message):
     """GetOntologyRequest names a ref."""
 

@@ -45,6 +45,11 @@ class OntologyServiceStub:
                 request_serializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyRequest.SerializeToString,
                 response_deserializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyResponse.FromString,
                 _registered_method=True)
+        self.GetClassSchema = channel.unary_unary(
+                '/ontomesh.kernel.v1.OntologyService/GetClassSchema',
+                request_serializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetClassSchemaRequest.SerializeToString,
+                response_deserializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetClassSchemaResponse.FromString,
+                _registered_method=True)
 
 
 class OntologyServiceServicer:
@@ -70,6 +75,15 @@ class OntologyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetClassSchema(self, request, context):
+        """Returns a class as JSON Schema (draft 2020-12): what a document of it, or of one of its subclasses, must look like in
+        itself. Links are checked for their form alone, and uniqueness not at all. Errors: UNKNOWN_CLASS, and those of
+        resolving the ref.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OntologyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +96,11 @@ def add_OntologyServiceServicer_to_server(servicer, server):
                     servicer.CheckOntology,
                     request_deserializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyRequest.FromString,
                     response_serializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyResponse.SerializeToString,
+            ),
+            'GetClassSchema': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetClassSchema,
+                    request_deserializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetClassSchemaRequest.FromString,
+                    response_serializer=ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetClassSchemaResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -139,6 +158,33 @@ class OntologyService:
             '/ontomesh.kernel.v1.OntologyService/CheckOntology',
             ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyRequest.SerializeToString,
             ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.CheckOntologyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetClassSchema(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ontomesh.kernel.v1.OntologyService/GetClassSchema',
+            ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetClassSchemaRequest.SerializeToString,
+            ontomesh_dot_kernel_dot_v1_dot_ontology__service__pb2.GetClassSchemaResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,11 @@ class OntologyServiceStub:
     be unique are found by `CreateCommit` with `validate_only`. Errors: INVALID_SCHEMA, ETAG_MISMATCH, MALFORMED_BODY, TOO_LARGE,
     INVALID_REQUEST, INVALID_PAGE_TOKEN, and those of resolving the ref.
     """
+    GetClassSchema: _grpc.UnaryUnaryMultiCallable[_ontology_service_pb2.GetClassSchemaRequest, _ontology_service_pb2.GetClassSchemaResponse]
+    """Returns a class as JSON Schema (draft 2020-12): what a document of it, or of one of its subclasses, must look like in
+    itself. Links are checked for their form alone, and uniqueness not at all. Errors: UNKNOWN_CLASS, and those of
+    resolving the ref.
+    """
 
 @_typing.type_check_only
 class OntologyServiceAsyncStub(OntologyServiceStub):
@@ -60,6 +65,11 @@ class OntologyServiceAsyncStub(OntologyServiceStub):
     ref, of the classes that the change concerns, links that would lead nowhere among them; values that would no longer
     be unique are found by `CreateCommit` with `validate_only`. Errors: INVALID_SCHEMA, ETAG_MISMATCH, MALFORMED_BODY, TOO_LARGE,
     INVALID_REQUEST, INVALID_PAGE_TOKEN, and those of resolving the ref.
+    """
+    GetClassSchema: _aio.UnaryUnaryMultiCallable[_ontology_service_pb2.GetClassSchemaRequest, _ontology_service_pb2.GetClassSchemaResponse]  # type: ignore[assignment]
+    """Returns a class as JSON Schema (draft 2020-12): what a document of it, or of one of its subclasses, must look like in
+    itself. Links are checked for their form alone, and uniqueness not at all. Errors: UNKNOWN_CLASS, and those of
+    resolving the ref.
     """
 
 class OntologyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -86,6 +96,17 @@ class OntologyServiceServicer(metaclass=_abc_1.ABCMeta):
         ref, of the classes that the change concerns, links that would lead nowhere among them; values that would no longer
         be unique are found by `CreateCommit` with `validate_only`. Errors: INVALID_SCHEMA, ETAG_MISMATCH, MALFORMED_BODY, TOO_LARGE,
         INVALID_REQUEST, INVALID_PAGE_TOKEN, and those of resolving the ref.
+        """
+
+    @_abc_1.abstractmethod
+    def GetClassSchema(
+        self,
+        request: _ontology_service_pb2.GetClassSchemaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ontology_service_pb2.GetClassSchemaResponse, _abc.Awaitable[_ontology_service_pb2.GetClassSchemaResponse]]:
+        """Returns a class as JSON Schema (draft 2020-12): what a document of it, or of one of its subclasses, must look like in
+        itself. Links are checked for their form alone, and uniqueness not at all. Errors: UNKNOWN_CLASS, and those of
+        resolving the ref.
         """
 
 def add_OntologyServiceServicer_to_server(servicer: OntologyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -21,7 +21,8 @@ class DocumentModel(BaseModel):
     until the kernel has generated it from the class's key. Class keywords: `key` says how, `abstract` that there are
     no documents of just this class, `subdocument` that its values lie within other documents, `tagged` that each value
     has exactly one of the fields (a TaggedUnion), `unfoldable` that it may be shown unfolded, `indexed` and `unique`
-    name paths such as `address.city`, `documentation` and `metadata` stand for the docstring's and the markers' own.
+    name paths such as `address.city`, `events=False` that commits make no events of its documents (nor of those of its
+    subclasses), `documentation` and `metadata` stand for the docstring's and the markers' own.
     All count for the class alone, not for those that inherit from it, except `subdocument`.
 
     Fields may be str, bool, int, float, Decimal, datetime, date, time, timedelta, bytes, an Enum of strings, a Literal
@@ -42,6 +43,7 @@ class DocumentModel(BaseModel):
     class_unfoldable: ClassVar[bool] = False
     class_indexed: ClassVar[tuple[str, ...]] = ()
     class_unique: ClassVar[tuple[str, ...]] = ()
+    class_events: ClassVar[bool | None] = None
     class_documentation: ClassVar[Any] = None
     class_metadata: ClassVar[Mapping[str, Any] | None] = None
     # Properties of the document that the model has no field for; kept, so that writing it back loses nothing.
@@ -57,6 +59,7 @@ class DocumentModel(BaseModel):
         unfoldable: bool = False,
         indexed: tuple[str, ...] = (),
         unique: tuple[str, ...] = (),
+        events: bool | None = None,
         documentation: Any = None,
         metadata: Mapping[str, Any] | None = None,
         **config: Unpack[ConfigDict],
@@ -68,6 +71,7 @@ class DocumentModel(BaseModel):
         cls.class_tagged = tagged
         cls.class_unfoldable = unfoldable
         cls.class_indexed, cls.class_unique = tuple(indexed), tuple(unique)
+        cls.class_events = events
         cls.class_documentation, cls.class_metadata = documentation, metadata
 
     def link(self) -> "Link[Self]":

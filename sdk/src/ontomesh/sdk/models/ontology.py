@@ -101,8 +101,8 @@ def _class(model: type[DocumentModel], parents: list[type[DocumentModel]]) -> di
 
 
 def _metadata(model: type[DocumentModel], own: dict[str, tuple[str, Shape]]) -> dict[str, Any]:
-    """The class's own metadata, with what markers and keywords say of indexes."""
-    declared: dict[str, list[str]] = {}
+    """The class's own metadata, with what markers and keywords say of indexes and events."""
+    declared: dict[str, object] = {}
     for kind, marker, paths in (
         ("indexed", Indexed, model.class_indexed),
         ("unique", Unique, model.class_unique),
@@ -115,6 +115,8 @@ def _metadata(model: type[DocumentModel], own: dict[str, tuple[str, Shape]]) -> 
         ]
         if marked or paths:
             declared[kind] = [*marked, *paths]
+    if model.class_events is not None:
+        declared["events"] = model.class_events
     metadata = dict(model.class_metadata or {})
     if declared:
         metadata["ontomesh"] = {**metadata.get("ontomesh", {}), **declared}

@@ -31,7 +31,7 @@ _TAKEN = frozenset(
         *("id", "copy", "json", "dict", "schema", "construct", "validate", "parse_obj", "parse_raw", "parse_file"),
         *("from_orm", "schema_json", "update_forward_refs", "link", "to_document", "from_document"),
         *(f"class_{name}" for name in ("key", "abstract", "subdocument", "tagged", "unfoldable", "indexed")),
-        *("class_unique", "class_documentation", "class_metadata"),
+        *("class_unique", "class_events", "class_documentation", "class_metadata"),
     )
 )
 _SOURCES = {
@@ -179,8 +179,11 @@ class _Rendering:
         for kind in ("indexed", "unique"):
             if paths := [path for path in _index(element).get(kind, ()) if path not in names]:
                 yield f"{kind}={tuple(paths)!r}"
+        events = _index(element).get("events")
+        if isinstance(events, bool):
+            yield f"events={events}"
         metadata = dict(element.get("@metadata") or {})
-        kept = {name: part for name, part in _index(element).items() if name not in _MARKERS}
+        kept = {name: part for name, part in _index(element).items() if name not in _MARKERS and name != "events"}
         metadata.pop("ontomesh", None)
         dangling = [path for path in _index(element).get("dangling", ()) if path not in names]
         kept |= {"dangling": dangling} if dangling else {}

@@ -18,6 +18,10 @@ class Rights(Protocol):
         """Whether the right holds on some branch of the database."""
         ...
 
+    def allows_somewhere(self, right: str) -> bool:
+        """Whether the right may hold in some database."""
+        ...
+
 
 def _unnoted(author: str, database: str, branch: str) -> None:
     """Who keeps no account of acting for others."""
@@ -28,7 +32,8 @@ class Caller:
     """An authenticated principal (`user:ana`, `service:relay`) with what its call carries along.
 
     `author` and `branch` are the defaults that the call's metadata names; a request's own fields win. `on_acting` is
-    told for whom (author, database, branch) the principal acts when it may.
+    told for whom (author, database, branch) the principal acts when it may. `span_id` is that of the call's span, if it
+    is recorded.
     """
 
     principal: str
@@ -37,6 +42,7 @@ class Caller:
     author: str = ""
     branch: str = ""
     on_acting: Callable[[str, str, str], None] = _unnoted
+    span_id: str = ""
 
     def require(self, right: str, database: str, branch: str | None = None) -> None:
         """Raise PermissionDenied unless the right holds there."""

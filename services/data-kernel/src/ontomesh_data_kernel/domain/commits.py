@@ -35,9 +35,10 @@ from ontomesh_data_kernel.domain.operations import parse_operations
 from ontomesh_data_kernel.domain.paging import make_token, read_number, read_token
 from ontomesh_data_kernel.domain.refs import parse_ref
 from ontomesh_data_kernel.domain.steps import asked_steps
+from ontomesh_data_kernel.domain.validators.hearing import Hearings
 from ontomesh_data_kernel.domain.verifying import verify
 from ontomesh_data_kernel.errors import BranchNotFound, InvalidRequest, KernelError
-from ontomesh_data_kernel.ports import RequestKey, Store
+from ontomesh_data_kernel.ports import RequestKey, Store, Stored
 
 T = TypeVar("T")
 
@@ -48,11 +49,19 @@ _IN_THREAD = 64
 class Commits:
     """Writing and reading commits."""
 
-    def __init__(self, store: Store, ontologies: OntologyCache, clock: Clock, draw_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ontologies: OntologyCache,
+        clock: Clock,
+        draw_id: Callable[[], str],
+        hearings: Hearings | None = None,
+    ) -> None:
         self._store = store
         self._ontologies = ontologies
         self._clock = clock
         self._draw_id = draw_id
+        self._hearings = hearings
 
     async def create(self, caller: Caller, request: CommitRequest) -> Committed:
         """Commit operations and an ontology change as one atomic step."""
@@ -65,14 +74,19 @@ class Commits:
         key = None if request.validate_only else await _off_loop(weight, lambda: _key(caller, request, record))
         attempt = Attempt(request, record, parsed, self._ontologies, self._clock, self._draw_id)
         await self._precheck(request, attempt)
-        stored = await self._store.commit(
-            request.database,
-            record.branch,
-            attempt.decide,
-            request=key,
-            weight=attempt.weight,
-            dry_run=request.validate_only,
-        )
+
+        async def store() -> Stored:
+            return await self._store.commit(
+                request.database,
+                record.branch,
+                attempt.decide,
+                request=key,
+                weight=attempt.weight,
+                dry_run=request.validate_only,
+            )
+
+        attempt.hearing = await self._hearings.of(request.database, record) if self._hearings is not None else None
+        stored = await (store() if attempt.hearing is None else attempt.hearing.through(store))
         return await committed(
             self._store, request.database, stored.reply, stored.draft.commit if stored.draft else None
         )
@@ -155,7 +169,7 @@ def record_of(
     check_metadata(metadata)
     asked = check_text("author", author or caller.author, MAX_AUTHOR_BYTES)
     named = caller.author_of(asked, database, name)
-    return Record(name, named, caller.principal, message, metadata, caller.trace_id)
+    return Record(name, named, caller.principal, message, metadata, caller.trace_id, caller.span_id)
 
 
 def _key(caller: Caller, request: CommitRequest, record: Record) -> RequestKey | None:

@@ -159,6 +159,9 @@ class _Comparison:
                 yield self._told(added, f"is declared {name}", path)
             for path in sorted(was - now):
                 yield self._told(removed, f"is no longer declared {name}", path)
+        if _events(old) != _events(new):
+            told = {True: "makes events", False: "makes no events", None: "makes events as its parents do"}
+            yield self._told(DifferenceKind.NOTED, f"{told[_events(new)]} now")
 
     def _properties(self) -> Iterator[Difference]:
         old, new = self._before.own(self._name), self._after.own(self._name)
@@ -236,10 +239,18 @@ def _declared(element: Json, name: str) -> list[str]:
     return [str(one) for one in listed] if isinstance(listed, list) else []
 
 
+def _events(element: Json) -> bool | None:
+    told = (element.get("@metadata") or {}).get("ontomesh")
+    wanted = told.get("events") if isinstance(told, dict) else None
+    return wanted if isinstance(wanted, bool) else None
+
+
 def _bare(notes: object) -> object:
-    """Notes without what they declare of indexes, which is told apart; as bytes, for numbers compare by their digits."""
+    """Notes without what they declare of indexes and events, which is told apart; as bytes, for numbers compare by their
+    digits.
+    """
     if isinstance(notes, dict) and isinstance(notes.get("ontomesh"), dict):
-        kept = {name: part for name, part in notes["ontomesh"].items() if name not in _INDEXES}
+        kept = {name: part for name, part in notes["ontomesh"].items() if name not in (*_INDEXES, "events")}
         notes = {name: part for name, part in notes.items() if name != "ontomesh"} | (
             {"ontomesh": kept} if kept else {}
         )

@@ -14,9 +14,8 @@ from ontomesh_data_kernel.ports import Store
 
 def first_commit(caller: Caller, branch: str, message: str, time: int) -> Commit:
     """The empty commit that a history begins with."""
-    author = caller.principal
-    digest = EMPTY.digest
-    return identified(Commit("", (), branch, author, author, message, time, {}, caller.trace_id, digest, 0), [])
+    author, trace, span = caller.principal, caller.trace_id, caller.span_id
+    return identified(Commit("", (), branch, author, author, message, time, {}, trace, EMPTY.digest, 0, span), [])
 
 
 class Databases:

@@ -36,6 +36,7 @@ from ontomesh_data_kernel.domain.ontology.types import Fault
 from ontomesh_data_kernel.domain.operations import Parsed, Ready, prepare_operations, size_of, updated
 from ontomesh_data_kernel.domain.revalidating import Examined, Revalidation
 from ontomesh_data_kernel.domain.uniqueness import check_held, check_unique
+from ontomesh_data_kernel.domain.validators.hearing import Hearing
 from ontomesh_data_kernel.errors import (
     DocumentAlreadyExists,
     DocumentNotFound,
@@ -88,6 +89,7 @@ class Attempt:
         self._clock = clock
         self._draw_id = draw_id
         self.precheck: Precheck | None = None
+        self.hearing: Hearing | None = None
 
     @property
     def branch(self) -> str:
@@ -134,6 +136,8 @@ class Attempt:
         made = draft(head, self._record, outcome, base, target, self._clock, lambda commit: reply_of(commit, results))
         if not made.writes:
             raise EmptyCommit("the commit would change nothing")
+        if self.hearing is not None:
+            self.hearing.require(head, made, outcome, base, target)
         if target is not base:
             self._ontologies.remember(target)
         if request.validate_only:

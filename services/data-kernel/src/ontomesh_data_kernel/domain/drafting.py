@@ -96,6 +96,7 @@ class Record:
     message: str
     metadata: Mapping[str, str]
     trace_id: str
+    span_id: str = ""
 
 
 def draft(
@@ -126,6 +127,7 @@ def draft(
             trace_id=record.trace_id,
             ontology_digest=new.digest,
             change_count=0,
+            span_id=record.span_id,
         ),
         changes,
     )

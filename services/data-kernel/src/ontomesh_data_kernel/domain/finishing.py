@@ -20,6 +20,8 @@ from ontomesh_data_kernel.domain.ontology import Ontology, UniqueValue
 from ontomesh_data_kernel.domain.ontology.indexing import Links, Values
 from ontomesh_data_kernel.domain.ontology.types import shown
 from ontomesh_data_kernel.domain.refs import parse_ref
+from ontomesh_data_kernel.domain.validators.hearing import Hearings, Unjudged
+from ontomesh_data_kernel.domain.validators.staged import StagedHearing
 from ontomesh_data_kernel.errors import ImportConflict, KernelError, StoreUnavailable, UniqueViolation, Violation
 from ontomesh_data_kernel.ports import (
     Draft,
@@ -41,14 +43,25 @@ _TRIES = 12
 class Finisher:
     """Makes commits of imports."""
 
-    def __init__(self, store: Store, staging: Staging, ontologies: OntologyCache, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        staging: Staging,
+        ontologies: OntologyCache,
+        clock: Clock,
+        hearings: Hearings | None = None,
+    ) -> None:
         self._store = store
         self._staging = staging
         self._ontologies = ontologies
         self._clock = clock
+        self._hearings = hearings
 
     async def finish(self, request: FinishRequest, record: Record, one: Import, base: Point) -> Commit:
         """Make the commit. Raises what is wrong with the import as a whole."""
+        hearing: StagedHearing | None = None
+        if self._hearings is not None:
+            hearing = StagedHearing(self._hearings, self._store, self._staging, request.database, record)
         for _ in range(_TRIES):
             head = await self._store.resolve(request.database, parse_ref(one.branch))
             ontology = await self._ontologies.at(head)
@@ -58,6 +71,8 @@ class Finisher:
             rules = rules_of(ontology)
             changes = await review.run(base, head, record, rules)
             one = review.one
+            if hearing is not None:
+                await hearing.judge(one, head, ontology)
 
             def make(head: Head, ontology: Ontology = ontology, changes: ChangesHash = changes) -> Draft:
                 commit = Commit(
@@ -72,12 +87,16 @@ class Finisher:
                     trace_id=record.trace_id,
                     ontology_digest=ontology.digest,
                     change_count=0,
+                    span_id=record.span_id,
                 )
+                if hearing is not None:
+                    hearing.require()
                 return Draft(changes.identified(commit), (), b"")
 
-            draft = await self._staging.finish(request.database, one, head, rules, make)
-            if draft is not None:
-                return draft.commit
+            with suppress(Unjudged):
+                draft = await self._staging.finish(request.database, one, head, rules, make)
+                if draft is not None:
+                    return draft.commit
         raise StoreUnavailable(
             f"others change what the import depends on faster than it can be reviewed; it was tried {_TRIES} times"
         )

@@ -13,6 +13,7 @@ from ontomesh_data_kernel.domain.ontologies import OntologyCache
 from ontomesh_data_kernel.domain.ontology import Prepared
 from ontomesh_data_kernel.domain.refusing import conflicting, existing, faults_refused, no_id, nothing_changed
 from ontomesh_data_kernel.domain.uniqueness import check_unique
+from ontomesh_data_kernel.domain.validators.hearing import Hearings
 from ontomesh_data_kernel.errors import (
     ImportNotFound,
     ImportOutOfStep,
@@ -30,6 +31,7 @@ from ontomesh_data_kernel.ports import (
     RequestKey,
     StagedWrite,
     Store,
+    Stored,
     Version,
     Write,
     weigh,
@@ -51,10 +53,11 @@ class _Kept:
 class Gathered:
     """Imports in memory: at most MAX_OPEN, each within the limits of a commit."""
 
-    def __init__(self, store: Store, ontologies: OntologyCache, clock: Clock) -> None:
+    def __init__(self, store: Store, ontologies: OntologyCache, clock: Clock, hearings: Hearings | None = None) -> None:
         self._store = store
         self._ontologies = ontologies
         self._clock = clock
+        self._hearings = hearings
         self._kept: dict[tuple[str, str, str], _Kept] = {}
 
     async def begin(self, database: str, one: Import, base: Point, request: RequestKey | None) -> Import:
@@ -130,10 +133,17 @@ class Gathered:
             made = draft(head, record, outcome, ontology, ontology, self._clock, lambda commit: reply_of(commit, ()))
             if not made.writes:
                 raise nothing_changed()
+            if hearing is not None:
+                hearing.require(head, made, outcome, ontology, ontology)
             return made
 
         weight = weigh(len(bodies), kept.size)
-        stored = await self._store.commit(request.database, one.branch, decide, request=None, weight=weight)
+
+        async def store() -> Stored:
+            return await self._store.commit(request.database, one.branch, decide, request=None, weight=weight)
+
+        hearing = await self._hearings.of(request.database, record) if self._hearings is not None else None
+        stored = await (store() if hearing is None else hearing.through(store))
         assert stored.draft is not None
         commit = stored.draft.commit
         kept.one = replace(one, commit=commit.id, revision=one.revision + 1)

@@ -83,6 +83,7 @@ def identified(commit: Commit, changes: list[tuple[str, str | None]]) -> Commit:
         commit.trace_id,
         commit.ontology_digest,
         len(changes),
+        commit.span_id,
     )
 
 

@@ -19,6 +19,7 @@ from ontomesh_data_kernel.domain.ontologies import OntologyCache
 from ontomesh_data_kernel.domain.ontology import Ontology, Prepared
 from ontomesh_data_kernel.domain.refs import check_database, parse_ref
 from ontomesh_data_kernel.domain.refusing import faults_refused
+from ontomesh_data_kernel.domain.validators.hearing import Hearings
 from ontomesh_data_kernel.errors import ImportNotFound, ImportOutOfStep, InvalidRequest, TooLarge
 from ontomesh_data_kernel.ports import Indexed, Point, StagedWrite, Staging, Store, Write
 
@@ -43,7 +44,14 @@ class Piece:
 class Imports:
     """Bringing documents in, in bulk."""
 
-    def __init__(self, store: Store, ontologies: OntologyCache, clock: Clock, draw_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ontologies: OntologyCache,
+        clock: Clock,
+        draw_id: Callable[[], str],
+        hearings: Hearings | None = None,
+    ) -> None:
         self._store = store
         self._ontologies = ontologies
         self._clock = clock
@@ -52,9 +60,9 @@ class Imports:
         self._finisher: Finisher | Gathered
         if store.staging is not None:
             self._staging = store.staging
-            self._finisher = Finisher(store, store.staging, ontologies, clock)
+            self._finisher = Finisher(store, store.staging, ontologies, clock, hearings)
         else:
-            self._staging = self._finisher = Gathered(store, ontologies, clock)
+            self._staging = self._finisher = Gathered(store, ontologies, clock, hearings)
 
     async def begin(self, caller: Caller, database: str, branch: str, request_id: str) -> Import:
         """Begin an import to a branch; with a request id, or return the one that it began."""

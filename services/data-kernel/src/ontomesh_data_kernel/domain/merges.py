@@ -27,6 +27,7 @@ from ontomesh_data_kernel.domain.paging import make_token, read_number, read_tok
 from ontomesh_data_kernel.domain.refs import parse_ref
 from ontomesh_data_kernel.domain.revalidating import Examined, Revalidation
 from ontomesh_data_kernel.domain.uniqueness import check_held, check_unique
+from ontomesh_data_kernel.domain.validators.hearing import Hearing, Hearings
 from ontomesh_data_kernel.errors import (
     BranchNotFound,
     CommitNotFound,
@@ -63,10 +64,11 @@ class _Moved(Exception):
 class Merges:
     """Merging."""
 
-    def __init__(self, store: Store, ontologies: OntologyCache, clock: Clock) -> None:
+    def __init__(self, store: Store, ontologies: OntologyCache, clock: Clock, hearings: Hearings | None = None) -> None:
         self._store = store
         self._ontologies = ontologies
         self._clock = clock
+        self._hearings = hearings
 
     async def merge(self, caller: Caller, request: MergeRequest) -> MergeResult:
         """Merge a ref into a branch and commit the outcome, or tell what is in conflict."""
@@ -83,9 +85,11 @@ class Merges:
             caller.require("read", request.database, branch)  # conflicts show what is there
         except (BranchNotFound, CommitNotFound) as error:
             return await self._answered(request, record, key, error)
+        hearings = self._hearings
+        hearing = await hearings.of(request.database, record, is_merge=True) if hearings is not None else None
         for _ in range(_ATTEMPTS):
             try:
-                return await self._attempt(request, record, theirs, resolutions, key)
+                return await self._attempt(request, record, theirs, resolutions, key, hearing)
             except _Ended as end:
                 return end.result
             except _Moved:
@@ -93,7 +97,13 @@ class Merges:
         raise StoreUnavailable(f"branch {branch!r} was merged into by others {_ATTEMPTS} times meanwhile")
 
     async def _attempt(
-        self, request: MergeRequest, record: Record, theirs: Point, resolutions: Resolutions, key: RequestKey | None
+        self,
+        request: MergeRequest,
+        record: Record,
+        theirs: Point,
+        resolutions: Resolutions,
+        key: RequestKey | None,
+        hearing: Hearing | None,
     ) -> MergeResult:
         try:
             ours = await self._store.resolve(request.database, parse_ref(record.branch))
@@ -112,16 +122,19 @@ class Merges:
                 raise StaleHead.of(record.branch, head.point.commit, request.expected_head)
             if plan is None:
                 raise _Moved if head.point.commit != ours.commit else _Ended(_up_to_date(ours, theirs))
-            return (yield from self._decide(head, record, plan, revalidation, dict(examined)))
+            return (yield from self._decide(head, record, plan, revalidation, dict(examined), hearing))
 
-        stored = await self._store.commit(
-            request.database,
-            record.branch,
-            decide,
-            request=key,
-            weight=plan.weight + len(examined) if plan is not None else 1,
-            dry_run=request.validate_only,
-        )
+        async def store() -> Stored:
+            return await self._store.commit(
+                request.database,
+                record.branch,
+                decide,
+                request=key,
+                weight=plan.weight + len(examined) if plan is not None else 1,
+                dry_run=request.validate_only,
+            )
+
+        stored = await (store() if hearing is None else hearing.through(store))
         return await self._merged(request, stored)
 
     async def _answered(
@@ -156,6 +169,7 @@ class Merges:
         plan: MergePlan,
         revalidation: Revalidation | None,
         examined: dict[str, Examined],
+        hearing: Hearing | None,
     ) -> Decision:
         if head.point.commit != plan.ours.commit:
             if head.point.ontology_digest != plan.ours_ontology.digest:
@@ -180,7 +194,7 @@ class Merges:
             violations = error.violations or (Violation(error.metadata.get("id", ""), error.message),)
             raise MergeViolation(f"the merge breaks a reference: {error.message}", violations, error.metadata) from None
         bases = [base.commit for base in plan.bases]
-        return draft(
+        made = draft(
             head,
             record,
             outcome,
@@ -190,6 +204,9 @@ class Merges:
             lambda commit: orjson.dumps({"commit": commit.id, "bases": bases}),
             (plan.theirs, plan.theirs_time),
         )
+        if hearing is not None:
+            hearing.require(head, made, outcome, plan.ours_ontology, plan.merged_ontology)
+        return made
 
     async def _plan(self, database: str, ours: Point, theirs: Point, resolutions: Resolutions) -> MergePlan | None:
         """Work a merge out; None if theirs has nothing that ours lacks. Raises UnrelatedHistories."""

@@ -42,7 +42,10 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit's record. A commit that was only validated has no id."""
+    """A commit's record. A commit that was only validated has no id.
+
+    `span_id` is that of the call's server span, if that is recorded; it is told to nobody and is no part of the id.
+    """
 
     id: str
     parents: tuple[str, ...]
@@ -55,6 +58,7 @@ class Commit:
     trace_id: str
     ontology_digest: str
     change_count: int
+    span_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,15 @@ class Committed:
 @dataclass(frozen=True, slots=True)
 class OntologyAt:
     """The ontology at a commit, as one JSON array."""
+
+    schema: bytes
+    digest: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSchemaAt:
+    """A class as JSON Schema, with the ontology's digest and the commit it was read at."""
 
     schema: bytes
     digest: str
@@ -414,3 +427,22 @@ class ExportPiece:
     documents: int
     last_id: str
     commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelEvent:
+    """What a commit tells of one change; `data` is JSON, `time` in microseconds since the epoch, `attributes` are its further ones.
+
+    `traceparent` is empty if the commit has no trace that could be named; `is_sampled` if spans of it are recorded.
+    """
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: int
+    data: bytes
+    commit: str
+    traceparent: str = ""
+    is_sampled: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)

@@ -6,8 +6,10 @@ from collections.abc import Generator
 
 from ontomesh_data_kernel.domain.caller import Caller
 from ontomesh_data_kernel.domain.locating import find
-from ontomesh_data_kernel.domain.model import OntologyAt
-from ontomesh_data_kernel.domain.ontology import EMPTY, Ontology
+from ontomesh_data_kernel.domain.model import ClassSchemaAt, OntologyAt
+from ontomesh_data_kernel.domain.ontology import EMPTY, Ontology, near
+from ontomesh_data_kernel.domain.ontology.model import MAX_NAME
+from ontomesh_data_kernel.errors import UnknownClass
 from ontomesh_data_kernel.ports import Facts, Head, Needs, Point, Store
 
 _REMEMBERED = 64
@@ -68,3 +70,15 @@ class Ontologies:
         point = await find(self._store, caller, database, ref)
         ontology = await self._cache.at(point)
         return OntologyAt(ontology.to_json(), ontology.digest, point.commit)
+
+    async def class_schema(self, caller: Caller, database: str, ref: str, name: str) -> ClassSchemaAt:
+        """Return a class at a ref as JSON Schema. Raises UnknownClass on `class_name`."""
+        point = await find(self._store, caller, database, ref)
+        ontology = await self._cache.at(point)
+        if not name:
+            raise UnknownClass.at("class_name", "is required: the name of a class")
+        if name not in ontology.classes:
+            raise UnknownClass.at(
+                "class_name", f"the ontology has no class {name[:MAX_NAME]!r}{near(name, ontology.classes)}"
+            )
+        return ClassSchemaAt(ontology.class_schema(name), ontology.digest, point.commit)

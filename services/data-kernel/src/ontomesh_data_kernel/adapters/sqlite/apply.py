@@ -157,7 +157,7 @@ def insert_commit(
             commit.message,
             commit.time,
             json.dumps(dict(commit.metadata), ensure_ascii=False) if commit.metadata else "",
-            commit.trace_id,
+            f"{commit.trace_id}-{commit.span_id}" if commit.span_id else commit.trace_id,
             bytes.fromhex(commit.ontology_digest),
             commit.change_count,
         ),
@@ -167,6 +167,7 @@ def insert_commit(
 def commit_of(row: tuple[Any, ...]) -> Commit:
     """The commit of a row of COMMIT_FIELDS."""
     hash_, parent, m_parent, branch, author, committer, message, ts, metadata, trace, ontology, changes = row
+    trace, _, span = trace.partition("-")
     return Commit(
         id=hash_.hex(),
         parents=tuple(blob.hex() for blob in (parent, m_parent) if blob is not None),
@@ -179,4 +180,5 @@ def commit_of(row: tuple[Any, ...]) -> Commit:
         trace_id=trace,
         ontology_digest=ontology.hex(),
         change_count=changes,
+        span_id=span,
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 from ontomesh_data_kernel.errors import KernelError, StoreFull, StoreUnavailable
 
 APPLICATION_ID = 0x4F4E544F
-FORMAT = 2
-_UPGRADABLE = (1,)
+FORMAT = 3
+_UPGRADABLE = (1, 2)
 BUSY_MS = 5_000
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_TOOBIG}
 
@@ -91,6 +91,8 @@ def _create(connection: sqlite3.Connection) -> None:
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             _run_script(connection, "schema.sql")
             _run_script(connection, "imports.sql")
+            _run_script(connection, "lines.sql")
+            _run_script(connection, "state.sql")
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version={FORMAT}")
     except BaseException:
@@ -105,9 +107,14 @@ def _upgrade(connection: sqlite3.Connection) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 1:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version < 2:
             connection.execute("ALTER TABLE lineage ADD COLUMN first_seq INTEGER NOT NULL DEFAULT 0")
             _run_script(connection, "imports.sql")
+        if version < 3:
+            _run_script(connection, "lines.sql")
+            _run_script(connection, "lines_upgrade.sql")
+            _run_script(connection, "state.sql")
             connection.execute(f"PRAGMA user_version={FORMAT}")
     except BaseException:
         connection.execute("ROLLBACK")

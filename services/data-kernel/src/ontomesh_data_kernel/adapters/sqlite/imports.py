@@ -52,11 +52,19 @@ class _ReadNow(Protocol):
 class SqliteStaging:
     """Imports in one file; implements `ports.Staging`."""
 
-    def __init__(self, transact: ImportTransact, write: _Write, read_at: _ReadAt, read_now: _ReadNow) -> None:
+    def __init__(
+        self,
+        transact: ImportTransact,
+        write: _Write,
+        read_at: _ReadAt,
+        read_now: _ReadNow,
+        finished: Callable[[], None],
+    ) -> None:
         self._transact = transact
         self._write = write
         self._read_at = read_at
         self._read_now = read_now
+        self._finished = finished
         self._sweeping: asyncio.Task[None] | None = None
 
     async def begin(self, database: str, one: Import, base: Point, request: RequestKey | None) -> Import:
@@ -138,6 +146,7 @@ class SqliteStaging:
             "finish import", lambda t: self._transact.finish(t, database, one, reviewed, rules, make), _IN_THREAD
         )
         if draft is not None:
+            self._finished()
             self._sweep()
         return draft
 

@@ -1,4 +1,4 @@
--- Format 2. A branch is a name for a state (lineage, seq). A lineage is a line of commits that forked from its parent's
+-- Format 3. A branch is a name for a state (lineage, seq). A lineage is a line of commits that forked from its parent's
 -- state (parent, fork_seq); its own seqs begin at first_seq, or at fork_seq + 1 if that is 0. A document's rows are
 -- append-only: the one to read at a state is the newest not after it in the nearest lineage that has one. A lineage is
 -- made by a branch's first commit, or by an import.
@@ -39,6 +39,7 @@ CREATE TABLE branch (
     PRIMARY KEY (db, name)
 ) WITHOUT ROWID;
 
+-- `trace` is the trace id, and after a hyphen the id of the call's span if it was recorded.
 CREATE TABLE commits (
     lineage INTEGER NOT NULL,
     seq INTEGER NOT NULL,

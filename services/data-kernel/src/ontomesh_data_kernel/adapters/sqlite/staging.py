@@ -9,6 +9,7 @@ import orjson
 
 from ontomesh_data_kernel.adapters.sqlite.apply import Applier, Entry, NodeIds, insert_commit
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
+from ontomesh_data_kernel.adapters.sqlite.lines import extend_line
 from ontomesh_data_kernel.adapters.sqlite.locate import BranchRow, find_branch, find_database, state_of
 from ontomesh_data_kernel.adapters.sqlite.reads import Reader
 from ontomesh_data_kernel.adapters.sqlite.scans import link_value
@@ -197,6 +198,7 @@ class ImportTransact:
         draft = make(Head(branch.point(one.branch), branch.time))
         connection.execute("UPDATE lineage SET parent=?, fork_seq=? WHERE id=?", (*branch.state, row.state[0]))
         insert_commit(connection, row.db, row.state, draft.commit, (None, None))
+        extend_line(connection, row.db, one.branch, row.state[0])
         moved = connection.execute(
             "UPDATE branch SET lineage=?, seq=?, own=?, head=? WHERE db=? AND name=? AND head=?",
             (*row.state, row.state[0], bytes.fromhex(draft.commit.id), row.db, one.branch, branch.head),

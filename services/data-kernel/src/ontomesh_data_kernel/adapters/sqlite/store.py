@@ -19,13 +19,16 @@ from ontomesh_data_kernel.adapters.sqlite import history as stored
 from ontomesh_data_kernel.adapters.sqlite import locate
 from ontomesh_data_kernel.adapters.sqlite.apply import NodeIds
 from ontomesh_data_kernel.adapters.sqlite.connection import connect, refusal
+from ontomesh_data_kernel.adapters.sqlite.counters import next_id
 from ontomesh_data_kernel.adapters.sqlite.imports import SqliteStaging
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages
 from ontomesh_data_kernel.adapters.sqlite.locate import state_of
+from ontomesh_data_kernel.adapters.sqlite.outbox import SqliteOutbox
 from ontomesh_data_kernel.adapters.sqlite.reads import Allowance, AllowanceSpent, Reader
 from ontomesh_data_kernel.adapters.sqlite.selecting import Selecting
 from ontomesh_data_kernel.adapters.sqlite.staging import ImportTransact
-from ontomesh_data_kernel.adapters.sqlite.transact import Transact, next_id
+from ontomesh_data_kernel.adapters.sqlite.state import SqliteState
+from ontomesh_data_kernel.adapters.sqlite.transact import Transact
 from ontomesh_data_kernel.adapters.sqlite.writer import Transaction, Writer
 from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document
 from ontomesh_data_kernel.domain.refs import Ref
@@ -72,7 +75,9 @@ class SqliteStore:
         selecting = Selecting(self._read_at)
         self.select, self.count, self.explain = selecting.select, selecting.count, selecting.explain
         self.referrers = selecting.referrers
-        self.staging = SqliteStaging(imports, self._write, self._read_at, self._read_now)
+        self.state = SqliteState(self._write, self._read, self._read_now)
+        self.outbox = SqliteOutbox(self._write, self._read, self._read_now)
+        self.staging = SqliteStaging(imports, self._write, self._read_at, self._read_now, self.outbox.notify)
 
     # Writes
 
@@ -116,9 +121,11 @@ class SqliteStore:
         dry_run: bool = False,
     ) -> Stored:
         """See `ports.Store`."""
-        return await self._write(
+        stored = await self._write(
             "commit", lambda t: self._transact.commit(t, database, branch, decide, request, dry_run), weight
         )
+        self.outbox.notify()
+        return stored
 
     async def _write(self, name: str, run: Callable[[Transaction], T], weight: int = 1) -> T:
         with child_span("ontomesh.store", f"sqlite {name}", **_SYSTEM):

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import astuple
 
 from ontomesh_data_kernel.adapters.sqlite.apply import Applier, NodeIds, insert_commit
+from ontomesh_data_kernel.adapters.sqlite.counters import next_id
 from ontomesh_data_kernel.adapters.sqlite.lineage import Lineages, State
+from ontomesh_data_kernel.adapters.sqlite.lines import begin_line, delete_lines, end_line, extend_line
 from ontomesh_data_kernel.adapters.sqlite.locate import BranchRow, find_branch, find_database, state_of
 from ontomesh_data_kernel.adapters.sqlite.reads import Reader
 from ontomesh_data_kernel.adapters.sqlite.staging import delete_imports
@@ -99,6 +101,7 @@ class Transact:
         if expected_etag and current.etag != expected_etag:
             raise EtagMismatch.of(name, current.etag)
         delete_imports(connection, db)
+        delete_lines(connection, db)
         for table in ("doc", "prop", "prop_hist"):
             # Table names cannot be parameters; these are constants.
             connection.execute(f"DELETE FROM {table} WHERE lineage IN (SELECT id FROM lineage WHERE db=?)", (db,))  # noqa: S608
@@ -137,6 +140,7 @@ class Transact:
             values = (db, branch.name, lineage, seq, bytes.fromhex(start.commit), branch.create_time)
             insert = "INSERT INTO branch (db, name, lineage, seq, head, created) VALUES (?, ?, ?, ?, ?, ?)"
             connection.execute(insert, values)
+            begin_line(connection, db, branch.name)
         made = Branch(branch.name, branch.head, branch.create_time, updated_at)
         keep_reply(connection, db, request, now, f"{made.head} {made.create_time} {made.update_time}".encode())
         return made
@@ -147,6 +151,7 @@ class Transact:
         if expected_head and branch.head.hex() != expected_head:
             raise StaleHead.of(name, branch.head.hex(), expected_head)
         transaction.connection.execute("DELETE FROM branch WHERE db=? AND name=?", (branch.db, name))
+        end_line(transaction.connection, branch.db, name, branch.state[1])
 
     def commit(
         self,
@@ -187,6 +192,7 @@ class Transact:
         own = branch.own
         if own is None:
             own = self._fork(transaction, branch.db, lineage, seq)
+            extend_line(connection, branch.db, name, own)
         state = (own, seq + 1)
         Applier(transaction, self._lineages, self._ids).store(branch.db, state, branch.state, draft)
         moved = connection.execute(
@@ -210,13 +216,8 @@ class Transact:
         insert_commit(transaction.connection, db, (lineage, 1), root, (None, None))
         insert = "INSERT INTO branch (db, name, lineage, seq, own, head, created) VALUES (?, ?, ?, 1, ?, ?, ?)"
         transaction.connection.execute(insert, (db, name, lineage, lineage, bytes.fromhex(root.id), created))
-
-
-def next_id(connection: sqlite3.Connection, table: str) -> int:
-    """An id that no row of the table ever bore."""
-    upsert = "INSERT INTO counter (name, value) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value=value+1"
-    row = connection.execute(f"{upsert} RETURNING value", (table,)).fetchone()
-    return int(row[0])
+        begin_line(transaction.connection, db, name)
+        extend_line(transaction.connection, db, name, lineage)
 
 
 def gather(reader: Reader, state: State, needs: Needs) -> Facts:

@@ -5,7 +5,7 @@ knows the branch for its own.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import unquote
 
 import orjson
@@ -43,6 +43,7 @@ class Branches:
         self._requests = requests
         self._databases = databases
         self._committer = committer
+        self.on_delete: Callable[[str, str, Branch], Awaitable[None]] | None = None
 
     async def create(
         self, database: str, branch: Branch, start: Point | Commit | KernelError, request: RequestKey | None
@@ -213,6 +214,9 @@ class Branches:
                 break  # whoever began it was killed
             if expected_head and tip.entry.commit.id != expected_head:
                 raise StaleHead.of(name, tip.entry.commit.id, expected_head)
+            if self.on_delete is not None:
+                # Noted too early it is only read too far: what is there is noted again, once the branch is closed.
+                await self.on_delete(native, database, await self.get(database, name))
             # The server deletes whatever the head is by then: so first nobody can move it any more.
             closed = await self._committer.close_branch(native, graph, encoded(name), tip)
         await self._drop(native, name)

@@ -59,7 +59,7 @@ def record_of(commit: Commit, changed: Iterable[str], request: tuple[str, str, s
         "message": commit.message,
         "time": commit.time,
         "metadata": dict(commit.metadata),
-        "trace": commit.trace_id,
+        "trace": f"{commit.trace_id}-{commit.span_id}" if commit.span_id else commit.trace_id,
         "ontology": commit.ontology_digest,
         "count": commit.change_count,
         "changed": "\n".join(changed),
@@ -72,6 +72,7 @@ def record_of(commit: Commit, changed: Iterable[str], request: tuple[str, str, s
 def read_record(backend: str, text: str) -> Entry:
     """The entry that a record tells of."""
     told = orjson.loads(text)
+    trace, _, span = told["trace"].partition("-")
     commit = Commit(
         told["id"],
         tuple(told["parents"]),
@@ -81,9 +82,10 @@ def read_record(backend: str, text: str) -> Entry:
         told["message"],
         told["time"],
         told["metadata"],
-        told["trace"],
+        trace,
         told["ontology"],
         told["count"],
+        span,
     )
     changed = tuple(told["changed"].split("\n")) if told["changed"] else ()
     return Entry(backend, commit, changed, tuple(told["request"]) if told["request"] else None, told["reply"])

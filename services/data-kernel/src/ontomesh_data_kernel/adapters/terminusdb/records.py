@@ -1,6 +1,7 @@
 """What the kernel keeps beside the databases: which there are, when branches were made, and requests answered.
 
-They lie in a database of the server's that only the kernel uses. A record is text under a key, changed only if it
+They lie in a database of the server's that only the kernel uses; so do, in another one, the values of `ports.State`. A
+record is text under a key, changed only if it
 still is what the writer saw.
 """
 
@@ -10,12 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 from ontomesh_data_kernel.adapters.terminusdb import woql
-from ontomesh_data_kernel.adapters.terminusdb.client import ATTEMPTS, Client, Refused, persist
+from ontomesh_data_kernel.adapters.terminusdb.client import ATTEMPTS, Client, Refused, pause, persist
 from ontomesh_data_kernel.errors import StoreUnavailable
 
 DATABASE, BRANCH, REQUEST = "Database", "Branch", "Request"
-_KINDS = (DATABASE, BRANCH, REQUEST)
-_NAME = "ontomesh-records"
+STATE = "State"
+_KINDS = {"ontomesh-records": (DATABASE, BRANCH, REQUEST), "ontomesh-state": (STATE,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,12 @@ class Swap:
 
 
 class Records:
-    """Records of one organisation and prefix."""
+    """Records of one organisation and prefix, in the database of a name, which is made when it is first asked."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, name: str = "ontomesh-records") -> None:
         self._client = client
-        self._name = client.server.prefix + _NAME
+        self._name = client.server.prefix + name
+        self._kinds = _KINDS[name]
         self._is_open = False
 
     async def exist(self) -> bool:
@@ -45,6 +47,20 @@ class Records:
                 raise
             return False
         return True
+
+    async def open(self) -> None:
+        """Make the database for them if need be, though others do so too at this moment. Raises StoreUnavailable."""
+        for attempt in range(ATTEMPTS):
+            try:
+                await self._open()
+            except Refused as error:
+                # Of two that make it, the server may answer one that it failed, or that the other's is half there.
+                is_race = error.status >= 500 or error.kind == "UnresolvableAbsoluteDescriptor"
+                if not is_race or attempt == ATTEMPTS - 1:
+                    raise
+                await pause(attempt)
+            else:
+                return
 
     async def _open(self) -> None:
         """Make the database for them, or what it lacks, unless it is known to be there."""
@@ -59,7 +75,7 @@ class Records:
                 raise
             known = set()
             await self._create()
-        missing = [kind for kind in _KINDS if kind not in known]
+        missing = [kind for kind in self._kinds if kind not in known]
         if missing:
             classes = [
                 {"@type": "Class", "@id": kind, "@key": {"@type": "Random"}, "value": "xsd:string"} for kind in missing

@@ -17,11 +17,13 @@ from ontomesh_data_kernel.adapters.terminusdb.client import Client, Refused
 from ontomesh_data_kernel.adapters.terminusdb.commits import Committer
 from ontomesh_data_kernel.adapters.terminusdb.databases import Databases
 from ontomesh_data_kernel.adapters.terminusdb.history import History
+from ontomesh_data_kernel.adapters.terminusdb.outbox import TerminusOutbox
 from ontomesh_data_kernel.adapters.terminusdb.points import address, encoded, point_of
 from ontomesh_data_kernel.adapters.terminusdb.queries import Queries
 from ontomesh_data_kernel.adapters.terminusdb.reads import Reader
 from ontomesh_data_kernel.adapters.terminusdb.records import Records
 from ontomesh_data_kernel.adapters.terminusdb.requests import Requests
+from ontomesh_data_kernel.adapters.terminusdb.state import TerminusState
 from ontomesh_data_kernel.domain.model import Branch, Commit, Database, Document
 from ontomesh_data_kernel.domain.query.tree import Plan, Query, Selection
 from ontomesh_data_kernel.domain.refs import Ref
@@ -86,9 +88,13 @@ class TerminusStore:
         self._committer = Committer(client, self._reader)
         records = Records(client)
         self._requests = Requests(records, clock)
+        self.state = TerminusState(Records(client, "ontomesh-state"), lambda name: self._serving(name, ""))
         self._databases = Databases(client, records, self._requests, self._committer)
         self._branches = Branches(client, records, self._requests, self._databases, self._committer)
         self._history = History(self._databases, self._reader)
+        self.outbox = TerminusOutbox(
+            self._databases, self._branches, self._reader, self.state, lambda name: self._serving(name, "")
+        )
 
     # Databases
 
@@ -298,7 +304,7 @@ class TerminusStore:
             graph = self._databases.graph(native)
             if (await self._requests.kept(native, request)).reply is not None:
                 raise RequestIdReused.of(request.id if request is not None else "")
-            return await self._committer.commit(
+            stored = await self._committer.commit(
                 native,
                 graph,
                 branch,
@@ -308,6 +314,8 @@ class TerminusStore:
                 dry_run,
                 lambda: self._requests.made(graph, request),
             )
+            self.outbox.notify()
+            return stored
 
     # The rest
 

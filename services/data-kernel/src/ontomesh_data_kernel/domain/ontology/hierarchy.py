@@ -15,7 +15,8 @@ class Hierarchy:
     ones included; `unique` the paths by class and the class that declared each; `dangling` the links that may dangle.
     `links` has the links that lead out of subdocuments, by path, with their ranges; those of the class itself are its
     properties. `holding` has the subdocuments that may hold links, however deep.
-    `groups` has the groups of properties of which a document has exactly one.
+    `groups` has the groups of properties of which a document has exactly one. `silent` has the classes of whose
+    documents commits make no events.
     """
 
     classes: Mapping[str, ClassDef]
@@ -29,6 +30,7 @@ class Hierarchy:
     links: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     groups: Mapping[str, tuple[frozenset[str], ...]] = field(default_factory=dict)
     holding: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
 
     def concrete(self, name: str) -> frozenset[str]:
         """The class and its subclasses, without the abstract ones: what documents of it can be, or subdocuments if it

@@ -83,8 +83,9 @@ class ClassDef:
 
     `one_of` holds groups of further properties (Optional as far as a property tells); a document has exactly one of
     each group. A TaggedUnion (`tagged`) is a class whose properties are one such group. `indexed` and `unique` are
-    dotted paths to scalars and enum values, through subdocuments; `dangling` names links that may point nowhere. Those
-    three are declared in `@metadata` under `ontomesh`, and inherited.
+    dotted paths to scalars and enum values, through subdocuments; `dangling` names links that may point nowhere;
+    `events` says whether commits tell of its documents, None being as the parents say. Those four are declared in
+    `@metadata` under `ontomesh`, and inherited.
     """
 
     name: str
@@ -100,6 +101,7 @@ class ClassDef:
     indexed: tuple[str, ...] = ()
     unique: tuple[str, ...] = ()
     dangling: tuple[str, ...] = ()
+    events: bool | None = None
 
     @property
     def effective_key(self) -> Key:

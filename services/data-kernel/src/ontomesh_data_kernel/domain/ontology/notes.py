@@ -15,7 +15,8 @@ OWN_METADATA = "ontomesh"
 
 _TEXTS = ("@comment", "@label")
 _CONTEXT_TEXTS = (*_TEXTS, "@title", "@description")
-_OWN_KEYS = ("indexed", "unique", "dangling")
+_PATHS = ("indexed", "unique", "dangling")
+_OWN_KEYS = (*_PATHS, "events")
 
 
 @dataclass(slots=True)
@@ -124,7 +125,7 @@ def read_paths(metadata: Mapping[str, object] | None, place: str, report: Report
     """
     own = (metadata or {}).get(OWN_METADATA)
     where = f"{place}.@metadata.{OWN_METADATA}"
-    paths: dict[str, tuple[str, ...]] = dict.fromkeys(_OWN_KEYS, ())
+    paths: dict[str, tuple[str, ...]] = dict.fromkeys(_PATHS, ())
     if own is None:
         return paths
     if not isinstance(own, dict):
@@ -133,11 +134,26 @@ def read_paths(metadata: Mapping[str, object] | None, place: str, report: Report
     for key, listed in own.items():
         if key not in _OWN_KEYS:
             report.refuse(f"{where}.{key}", f"is none of {', '.join(_OWN_KEYS)}{report.hint(key, _OWN_KEYS)}")
+        elif key not in _PATHS:
+            continue
         elif not isinstance(listed, list):
             report.refuse(f"{where}.{key}", f"{kind_of(listed)} where an array of paths is due")
         else:
             paths[key] = tuple(_good_paths(listed, f"{where}.{key}", report))
     return paths
+
+
+def read_events(metadata: Mapping[str, object] | None, place: str, report: Report) -> bool | None:
+    """Whether a class's metadata wants events of its documents; None where it says nothing."""
+    own = (metadata or {}).get(OWN_METADATA)
+    told = own.get("events") if isinstance(own, dict) else None
+    if told is None and not (isinstance(own, dict) and "events" in own):
+        return None
+    if type(told) is bool:
+        return told
+    where = f"{place}.@metadata.{OWN_METADATA}.events"
+    report.refuse(where, f"{kind_of(told)} where true or false is due: whether commits make events of its documents")
+    return None
 
 
 def _good_paths(listed: list[object], place: str, report: Report) -> Iterator[str]:

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 
+import orjson
+
 from ontomesh_data_kernel.domain.canonical import document_hash, encode_exactly, parse_body
 from ontomesh_data_kernel.domain.ontology.hierarchy import Hierarchy
+from ontomesh_data_kernel.domain.ontology.json_schema import class_schema
 from ontomesh_data_kernel.domain.ontology.model import (
     ClassDef,
     Context,
@@ -31,6 +34,7 @@ class Ontology:
         self.hierarchy = hierarchy
         self.context = context
         self._paths: dict[tuple[str, bool], tuple[tuple[str, str], ...]] = {}
+        self._class_schemas: dict[str, bytes] = {}
 
     @classmethod
     def of(cls, elements: Iterable[tuple[str, Element]]) -> "Ontology":
@@ -121,6 +125,12 @@ class Ontology:
     def to_json(self) -> bytes:
         """The schema as one JSON array: the context, then classes and enums by name."""
         return b"[" + b",".join(self._bodies.values()) + b"]"
+
+    def class_schema(self, name: str) -> bytes:
+        """A class that there is as JSON Schema; see `json_schema`."""
+        if name not in self._class_schemas:
+            self._class_schemas[name] = orjson.dumps(class_schema(self.hierarchy, name))
+        return self._class_schemas[name]
 
     def subclasses(self, name: str) -> frozenset[str]:
         """The class and all that inherit from it; empty if there is no such class."""

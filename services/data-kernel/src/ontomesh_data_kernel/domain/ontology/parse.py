@@ -7,7 +7,7 @@ from ontomesh_data_kernel.domain.canonical import kind_of, parse_values
 from ontomesh_data_kernel.domain.ontology.declarations import read_alternative, read_group, read_key, read_property
 from ontomesh_data_kernel.domain.ontology.model import ClassDef, Context, Element, EnumDef, Property
 from ontomesh_data_kernel.domain.ontology.names import name_fault
-from ontomesh_data_kernel.domain.ontology.notes import Report, read_notes, read_paths
+from ontomesh_data_kernel.domain.ontology.notes import Report, read_events, read_notes, read_paths
 from ontomesh_data_kernel.errors import Violation
 
 _NOTES = ("@documentation", "@metadata")
@@ -128,6 +128,7 @@ class ElementParser:
             indexed=paths["indexed"],
             unique=paths["unique"],
             dangling=paths["dangling"],
+            events=read_events(notes.metadata, place, self._report),
         )
         return cls if name else None
 

@@ -1,6 +1,7 @@
 """Fitting elements together: inheritance, ranges and keys."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ontomesh_data_kernel.domain.ontology.hierarchy import Hierarchy
 from ontomesh_data_kernel.domain.ontology.hints import MAX_HINTS, near
@@ -51,7 +52,19 @@ class Resolver:
         if self.violations:
             return hierarchy
         paths = Paths(hierarchy, self._refuse)
-        return paths.flattened()
+        return replace(paths.flattened(), silent=self._silent())
+
+    def _silent(self) -> frozenset[str]:
+        """The classes that want no events: those that say so, or have such a parent and do not say otherwise."""
+        found: set[str] = set()
+        for name in sorted(self._classes, key=lambda name: (len(self._ancestors[name]), name)):
+            cls = self._classes[name]
+            if cls.subdocument and cls.events is not None:
+                where = "@metadata.ontomesh.events"
+                self._refuse(name, where, "a subdocument has no events of its own: say it in the classes that hold it")
+            if cls.events is False or (cls.events is None and not found.isdisjoint(cls.parents)):
+                found.add(name)
+        return frozenset(found)
 
     def _refuse(self, name: str, path: str, description: str) -> None:
         self.violations.append(Violation(f"{self._places[name]}.{path}", description))

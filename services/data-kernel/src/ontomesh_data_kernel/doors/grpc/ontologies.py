@@ -22,6 +22,15 @@ class OntologyServicer(ontology_service_pb2_grpc.OntologyServiceServicer):
         ontology = ontology_pb2.Ontology(schema=found.schema, digest=found.digest)
         return ontology_service_pb2.GetOntologyResponse(ontology=ontology, commit=found.commit)
 
+    async def GetClassSchema(  # noqa: N802 - the contract's name
+        self, request: ontology_service_pb2.GetClassSchemaRequest, context: object
+    ) -> ontology_service_pb2.GetClassSchemaResponse:
+        """See the contract."""
+        found = await self._ontologies.class_schema(caller_now(), request.database, request.ref, request.class_name)
+        return ontology_service_pb2.GetClassSchemaResponse(
+            json_schema=found.schema, ontology_digest=found.digest, commit=found.commit
+        )
+
     async def CheckOntology(  # noqa: N802 - the contract's name
         self, request: ontology_service_pb2.CheckOntologyRequest, context: object
     ) -> ontology_service_pb2.CheckOntologyResponse:

@@ -11,6 +11,7 @@ from ontomesh.kernel.v1 import (
     ontology_service_pb2_grpc,
     query_service_pb2_grpc,
     ref_pb2_grpc,
+    validator_service_pb2_grpc,
 )
 from ontomesh_chassis.server import GrpcService
 from ontomesh_data_kernel.domain.kernel import Kernel
@@ -20,6 +21,7 @@ from ontomesh_data_kernel.doors.grpc.documents import DocumentServicer
 from ontomesh_data_kernel.doors.grpc.imports import ExportServicer, ImportServicer
 from ontomesh_data_kernel.doors.grpc.ontologies import OntologyServicer
 from ontomesh_data_kernel.doors.grpc.queries import QueryServicer
+from ontomesh_data_kernel.doors.grpc.validators import ValidatorServicer
 
 _PACKAGE = "ontomesh.kernel.v1"
 
@@ -72,5 +74,10 @@ def grpc_services(kernel: Kernel) -> list[GrpcService]:
             (ref_pb2_grpc.add_RefServiceServicer_to_server, RefServicer(kernel.refs), "RefService"),
             (diff_service_pb2_grpc.add_DiffServiceServicer_to_server, DiffServicer(kernel.diffs), "DiffService"),
             (merge_service_pb2_grpc.add_MergeServiceServicer_to_server, MergeServicer(kernel.merges), "MergeService"),
+            (
+                validator_service_pb2_grpc.add_ValidatorServiceServicer_to_server,
+                ValidatorServicer(kernel.validators, kernel.relay_status),
+                "ValidatorService",
+            ),
         )
     ]

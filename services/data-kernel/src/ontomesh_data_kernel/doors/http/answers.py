@@ -70,6 +70,11 @@ def ontology(one: model.OntologyAt) -> dict[str, Any]:
     return {"schema": raw(one.schema), "digest": one.digest, "commit": one.commit}
 
 
+def class_schema(one: model.ClassSchemaAt) -> object:
+    """A class as JSON Schema, by itself: what a `$schema` or a `$ref` may point to."""
+    return raw(one.schema)
+
+
 def commit(one: model.Commit) -> dict[str, Any]:
     """A commit."""
     return {

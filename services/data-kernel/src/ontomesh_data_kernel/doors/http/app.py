@@ -13,6 +13,7 @@ from ontomesh_data_kernel.doors.http.graphql import graphql_routes
 from ontomesh_data_kernel.doors.http.imports import import_routes
 from ontomesh_data_kernel.doors.http.migrations import check_routes
 from ontomesh_data_kernel.doors.http.queries import link_routes, query_routes
+from ontomesh_data_kernel.doors.http.validators import validator_routes
 
 _DESCRIPTION = """
 Typed, linked documents in databases with branches, commits, diff and merge. Every read takes a ref, every write is a
@@ -26,6 +27,7 @@ def create_http_app(kernel: Kernel, pipeline: Pipeline, health: Health, version:
     for routes in (
         *(database_routes, branch_routes, ontology_routes, check_routes, document_routes),
         *(query_routes, link_routes, graphql_routes, commit_routes, merge_routes, import_routes),
+        validator_routes,
     ):
         app.include_router(routes(kernel), dependencies=[Depends(_whole_address)])
     return app

@@ -142,6 +142,16 @@ def ontology_routes(kernel: Kernel) -> APIRouter:
         known = is_known(if_none_match, found.digest)
         return answers.versioned(answers.ontology(found), found.digest, found.commit, is_known=known)
 
+    @routes.get(
+        "/classes/{name}/schema",
+        summary="A class at a ref as JSON Schema (draft 2020-12)",
+        responses=json_answer(answers.class_schema(examples.CLASS_SCHEMA), conditional=True),
+    )
+    async def get_class_schema(database: str, name: str, ref: Ref = "", if_none_match: IfNoneMatch = None) -> Response:
+        found = await kernel.ontologies.class_schema(caller_now(), database, ref, name)
+        known = is_known(if_none_match, found.digest)
+        return answers.versioned(answers.class_schema(found), found.digest, found.commit, is_known=known)
+
     async def commit(database: str, edit: OntologyEdit, branch: str, message: str, request_id: str) -> Response:
         made = await kernel.commits.create(
             caller_now(),

@@ -3,8 +3,10 @@
 import orjson
 
 from ontomesh_data_kernel.domain import model
+from ontomesh_data_kernel.domain.ontology import parse_schema
 from ontomesh_data_kernel.domain.query import asking
 from ontomesh_data_kernel.domain.query.tree import Plan
+from ontomesh_data_kernel.domain.validators.model import BuiltinCheck, Match, Validator
 
 SCHEMA = [
     {
@@ -33,6 +35,12 @@ MERGE_REQUEST = {
     "branch": "main",
     "resolutions": [{"id": "Person/ada", "property": "nick", "side": "theirs"}],
 }
+VALIDATOR_REQUEST = {
+    "description": "Packages name their license for good",
+    "match": {"databases": ["catalog"], "branches": ["main", "release/*"], "classes": ["Package"]},
+    "builtin": {"rule": "immutable", "parameters": {"properties": "license"}},
+    "failure_policy": "reject",
+}
 
 _TIME = 1_767_225_600_000_000
 _BEFORE = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
@@ -41,6 +49,15 @@ _TRIAL = "486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7"
 _DIGEST = "baa5a0964d3320fbc0c6a922140453c8513ea24ab8fd0577034804a967248096"
 _BODY = b'{"@id":"Person/ada","@type":"Person","name":"ada"}'
 
+VALIDATOR = Validator(
+    "license",
+    BuiltinCheck("immutable", {"properties": "license"}),
+    "Packages name their license for good",
+    Match(("catalog",), ("main", "release/*"), ("Package",)),
+    etag=f"{_TIME:x}",
+    create_time=_TIME,
+    update_time=_TIME,
+)
 DATABASE = model.Database("catalog", "What we run", _TIME, f"{_TIME:x}")
 DATABASES = model.DatabasePage((DATABASE,), "")
 BRANCH = model.Branch("main", _HEAD, _TIME, _TIME)
@@ -59,6 +76,7 @@ COMMIT = model.Commit(
     change_count=1,
 )
 ONTOLOGY = model.OntologyAt(orjson.dumps(SCHEMA), _DIGEST, _HEAD)
+CLASS_SCHEMA = model.ClassSchemaAt(parse_schema(SCHEMA).class_schema("Person"), _DIGEST, _HEAD)
 COMMITS = model.CommitPage((COMMIT,), "")
 RESOLVED = model.ResolvedRef(COMMIT, "main")
 DOCUMENT = model.Document("Person/ada", _BODY, "82a3537ff0dbce7eec35d69edc3a189ee6f17d82f353a553f9aa96cb0be3ce89")

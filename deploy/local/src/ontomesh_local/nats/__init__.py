@@ -1,0 +1,1 @@
+"""The NATS server of the local stack: `python -m ontomesh_local.nats`."""

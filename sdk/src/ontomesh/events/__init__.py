@@ -1,0 +1,1 @@
+"""Generated stubs of `ontomesh.events`."""

@@ -1,0 +1,1 @@
+"""Validators, which check commits before they count."""

@@ -1,0 +1,1 @@
+"""What events, subscriptions and deliveries are, and what happens to them."""
