@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -65,6 +66,18 @@ class Member:
             await self._running.process.wait()
             self._running = None
         await self.stop()
+
+    def pause(self) -> None:
+        """Stops its every thread, its connections and locks staying as they are."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._running is not None
+        self._running.process.send_signal(number)
 
     async def stop(self) -> None:
         """Ends it politely."""
@@ -134,9 +147,13 @@ class World:
         async with asyncio.timeout(PROGRESS_SECONDS):
             while True:
                 for kernel in self.kernels:
-                    async with connect(kernel.address, token=self.token) as mesh:
-                        if (await mesh.validators.relay_status()).leading:
-                            return kernel
+                    if await self.leads(kernel):
+                        return kernel
+
+    async def leads(self, kernel: Member) -> bool:
+        """Whether a kernel relays now."""
+        async with connect(kernel.address, token=self.token) as mesh:
+            return (await mesh.validators.relay_status()).leading
 
     async def start_consumer(self, subscription: str, name: str) -> None:
         """Starts a consumer that is a process; what it got before it was killed stays with what it gets now."""

@@ -10,6 +10,8 @@ import grpc
 
 from ontomesh.events.v1 import cloud_event_pb2, error_reason_pb2, publish_service_pb2, publish_service_pb2_grpc
 
+MAX_REQUEST_BYTES = 8 << 20
+
 CloudEvent = cloud_event_pb2.CloudEvent
 Result = publish_service_pb2.PublishResult
 
@@ -53,6 +55,8 @@ class FakeGateway(publish_service_pb2_grpc.PublishServiceServicer):
         assert request.require_stored
         assert request.dead_letter_refused
         assert 0 < len(request.events) <= 256
+        if request.ByteSize() > MAX_REQUEST_BYTES:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too large")
         self.requests.append(request)
         results: list[publish_service_pb2.PublishResult] = []
         has_failed = False

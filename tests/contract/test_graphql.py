@@ -15,7 +15,7 @@ from tests.contract import calls
 from tests.contract.calls import insert
 from tests.contract.doors import Doors, doors_of
 from tests.contract.serving import serving
-from tests.contract.world import DB, World, build, person
+from tests.contract.world import DB, NEEDS, World, build, person
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("contract-graphql")]
 
@@ -49,7 +49,7 @@ class Scene:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     async with (
-        serving(tmp_path_factory.mktemp("graphql"), ONTOMESH_LOG_LEVEL="WARNING") as kernel,
+        serving(tmp_path_factory.mktemp("graphql"), ONTOMESH_LOG_LEVEL="WARNING", **NEEDS) as kernel,
         doors_of(kernel) as doors,
         httpx.AsyncClient(base_url=kernel.http, timeout=20) as http,
     ):

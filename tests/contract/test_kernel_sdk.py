@@ -44,6 +44,7 @@ from ontomesh.sdk.errors import (
     StillReferenced,
     Unavailable,
     ValidatorNotFound,
+    ValidatorUnavailable,
 )
 from ontomesh.sdk.migrations import RenameProperty
 from ontomesh.sdk.models import DocumentModel, Link, hashed, lexical, ontology_of, random_key, value_hash
@@ -218,6 +219,23 @@ async def manage_validators(ask: Client) -> None:
     await ask("validators.delete", "tickets", etag=changed.etag)
     with pytest.raises(ValidatorNotFound):
         await ask("validators.get", "tickets")
+
+
+async def test_a_validator_that_fails_is_asked_once_for_each_commit_and_stops_nothing_else(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path / "home", ONTOMESH_OUTBOUND_ALLOW="127.0.0.0/8") as kernel,
+        connect(kernel.grpc, token=kernel.token()) as mesh,
+    ):
+        await mesh.databases.create("catalog")
+        database = mesh.database("catalog")
+        await database.apply_ontology(ontology_of(Note))
+        await mesh.validators.put(Validator("away", GrpcCheck("127.0.0.1:1", plaintext=True)))
+        for number in range(8):
+            with pytest.raises(ValidatorUnavailable):
+                await database.put(Note(text=str(number)))
+        with pytest.raises(ValidatorUnavailable):
+            await database.import_documents([{"@type": "Note", "text": "imported"}])
+        assert (await mesh.validators.get("away")).failures == 9
 
 
 @pytest.mark.parametrize("place", ["served", "embedded"])

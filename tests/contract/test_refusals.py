@@ -19,7 +19,7 @@ from tests.contract.doors import DoorName, Doors, doors_of
 from tests.contract.refusals.row import Row
 from tests.contract.refusals.table import rows
 from tests.contract.serving import serving
-from tests.contract.world import World, build
+from tests.contract.world import NEEDS, World, build
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("contract-refusals")]
 
@@ -63,7 +63,7 @@ class Scene:
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     home = tmp_path_factory.mktemp("refusals")
     limit = {"ONTOMESH_MAX_MESSAGE_BYTES": str(36 << 20), "ONTOMESH_LOG_LEVEL": "WARNING"}
-    async with serving(home, ONTOMESH_OUTBOUND_ALLOW="127.0.0.0/8", **limit) as kernel, doors_of(kernel) as doors:
+    async with serving(home, **NEEDS, **limit) as kernel, doors_of(kernel) as doors:
         world = await build(kernel, doors)
         yield Scene(doors, world, await standing(doors))
 

@@ -22,7 +22,7 @@ from schemathesis.graphql import nodes
 from tests.contract.doors import doors_of
 from tests.contract.inprocess import EFFORT
 from tests.contract.serving import Serving, serving
-from tests.contract.world import DB, build
+from tests.contract.world import DB, NEEDS, build
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("contract-schemathesis")]
 
@@ -48,7 +48,7 @@ def _lines(_context: object, value: object) -> bytes:
 async def kernel(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serving]:
     """A kernel with documents, branches and conflicts."""
     home = tmp_path_factory.mktemp("schemathesis")
-    async with serving(home, ONTOMESH_LOG_LEVEL="WARNING") as running, doors_of(running) as doors:
+    async with serving(home, ONTOMESH_LOG_LEVEL="WARNING", **NEEDS) as running, doors_of(running) as doors:
         await build(running, doors)
         yield running
 

@@ -17,6 +17,9 @@ from tests.contract.serving import OWNER, Serving, signing_key
 
 DB = "catalog"
 
+NEEDS = {"ONTOMESH_OUTBOUND_ALLOW": "127.0.0.0/8"}
+"""The settings of a kernel that the world is built on: a validator of it is away, on loopback."""
+
 PERSON: dict[str, Any] = {
     "@type": "Class",
     "@id": "Person",

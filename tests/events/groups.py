@@ -15,6 +15,7 @@ from ontomesh.events.v1 import (
     consume_service_pb2,
     consume_service_pb2_grpc,
     dead_letter_service_pb2_grpc,
+    event_type_service_pb2_grpc,
     publish_service_pb2,
     publish_service_pb2_grpc,
     subscription_pb2,
@@ -36,6 +37,7 @@ class Caller:
         self.subscriptions = subscription_service_pb2_grpc.SubscriptionServiceStub(channel)
         self.consuming = consume_service_pb2_grpc.ConsumeServiceStub(channel)
         self.dead_letters = dead_letter_service_pb2_grpc.DeadLetterServiceStub(channel)
+        self.types = event_type_service_pb2_grpc.EventTypeServiceStub(channel)
 
     async def call(self, method: Any, request: Any) -> Any:
         """A unary call."""

@@ -5,12 +5,18 @@ import asyncio
 import grpc
 import pytest
 
-from ontomesh.events.v1 import dead_letter_service_pb2, publish_service_pb2, subscription_pb2
+from ontomesh.events.v1 import (
+    dead_letter_service_pb2,
+    event_type_service_pb2,
+    publish_service_pb2,
+    subscription_pb2,
+)
 from tests.events.groups import Caller, calling, event, reason
 from tests.events.serving import ServingGateway
 
 ALL = subscription_pb2.StartPoint(all=True)
 Attempt = dead_letter_service_pb2.Attempt
+PublishResult = publish_service_pb2.PublishResult
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -158,12 +164,17 @@ async def test_all_deliveries_are_recorded_where_it_is_asked_for(gateway: Servin
 
 
 async def test_what_was_refused_when_it_was_published_is_published_again(gateway: ServingGateway) -> None:
-    async with calling(gateway, "user:ben", ["publish:test.a", "consume"]) as ben, calling(gateway) as owner:
+    strict = event_type_service_pb2.EventType(name="test.b", json_schema='{"required": ["paid"]}')
+    async with calling(gateway, "user:ben", ["publish:test.b", "consume"]) as ben, calling(gateway) as owner:
+        await owner.call(owner.types.PutEventType, event_type_service_pb2.PutEventTypeRequest(event_type=strict))
         request = publish_service_pb2.PublishRequest(
-            events=[event("refused", type_="test.b")], require_stored=True, dead_letter_refused=True
+            events=[event("refused", type_="test.b"), event("denied", type_="test.c")],
+            require_stored=True,
+            dead_letter_refused=True,
         )
-        (result,) = (await ben.call(ben.publishing.Publish, request)).results
-        assert result.outcome == publish_service_pb2.PublishResult.OUTCOME_DEAD_LETTERED
+        results = (await ben.call(ben.publishing.Publish, request)).results
+        assert [one.outcome for one in results] == [PublishResult.OUTCOME_DEAD_LETTERED, PublishResult.OUTCOME_REFUSED]
+        await owner.call(owner.types.DeleteEventType, event_type_service_pb2.DeleteEventTypeRequest(name="test.b"))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await letters(ben, "@publish", 1)
         assert reason(refused.value) == "PERMISSION_DENIED"

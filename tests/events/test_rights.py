@@ -8,6 +8,7 @@ import pytest
 from ontomesh.events.v1 import cloud_event_pb2, subscription_pb2, subscription_service_pb2
 from tests.events.groups import Caller, Consumer, calling, event, reason
 from tests.events.serving import OWNER, ServingGateway
+from tests.events.test_dead_letters import attempts, letters
 
 ALL = subscription_pb2.StartPoint(all=True)
 pytestmark = pytest.mark.timeout(120)
@@ -43,6 +44,7 @@ def commit(id_: str, branch: str, type_: str = "ontomesh.document.Person") -> cl
     """A kernel event."""
     attributes = {"database": "staff", "branch": branch, "operation": "insert", "commit": "c", "subject": "Person/ana"}
     made = event(id_, type_=type_, author="user:ana", **attributes, **{"class": "Person", "ancestors": "Agent"})
+    made.source = f"/databases/staff/branches/{branch}"
     made.attributes["datacontenttype"].ce_string = "application/json"
     made.text_data = (
         '{"id": "Person/ana", "class": "Person", "operation": "insert", "changed": ["name"], "commit": "c"}'
@@ -66,6 +68,21 @@ async def test_kernel_events_of_branches_that_the_owner_may_not_read_never_arriv
             await govern(gateway, reads_main)
             await owner.publish(commit("5", "secret"), commit("6", "main"))
             await _gets(consumer, "6")
+
+
+async def test_dead_letters_and_attempts_tell_nobody_of_events_that_it_may_not_get(gateway: ServingGateway) -> None:
+    eves = rule("user:eve", '["read", "consume"]', "staff", "main", "*")
+    await govern(gateway, eves)
+    async with calling(gateway) as owner, calling(gateway, "user:eve") as eve:
+        await owner.create("all", start=ALL)
+        await owner.publish(commit("1", "main"), commit("2", "secret"), event("3"))
+        async with owner.consumer("all") as consumer:
+            for delivery in await consumer.take(3):
+                await consumer.reject(delivery)
+            assert [one.event.id for one in await letters(owner, "all", 3)] == ["1", "2", "3"]
+        assert [one.event.id for one in await letters(eve, "all", 2)] == ["1", "3"]
+        await attempts(owner, "all", 3)
+        assert {one.event_id for one in await attempts(eve, "all", 2)} == {"1", "3"}
 
 
 async def test_types_are_held_to_the_rights_that_the_creating_token_named(gateway: ServingGateway) -> None:

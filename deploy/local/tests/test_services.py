@@ -36,6 +36,7 @@ def test_services_know_one_anothers_addresses_before_any_of_them_runs() -> None:
     with reserved(free(), "127.0.0.2") as settled:
         nats, gateway, kernel = connected(settled, "127.0.0.2")
         assert gateway.environment["ONTOMESH_NATS_URL"] == f"nats://{LOOPBACK}:{nats.ports[0].number}"
+        assert gateway.environment["ONTOMESH_NATS_SYNC_INTERVAL"] == "always"
         assert gateway.environment["ONTOMESH_KERNEL_ADDRESS"] == f"127.0.0.2:{kernel.ports[0].number}"
         assert kernel.environment["ONTOMESH_EVENTS_ADDRESS"] == f"127.0.0.2:{gateway.ports[0].number}"
 

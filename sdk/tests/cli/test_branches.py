@@ -2,6 +2,7 @@ import pytest
 from sdk.tests.cli.conftest import Cli
 from sdk.tests.cli.memory import Database
 from sdk.tests.cli.servicers import Store
+from sdk.tests.events.gateway import Gateway
 
 
 def test_branches_are_created_at_a_ref_listed_and_deleted(cli: Cli, catalog: Database) -> None:
@@ -94,6 +95,13 @@ def test_status_tells_where_who_and_what(cli: Cli, catalog: Database, address: s
     assert lines[0].split() == ["address", address]
     assert lines[1].split() == ["health", "serving"]
     assert lines[2].startswith("you are    user:ana  its token expires in ")
-    assert [line.split()[0] for line in lines[5:]] == ["BRANCH", "feature", "main"]
+    assert lines[3].split()[0] == "events"
+    assert [line.split()[0] for line in lines[6:]] == ["BRANCH", "feature", "main"]
     whole = cli.ok("status", "--json").json()
     assert (whole["principal"], whole["database"], len(whole["branches"])) == ("user:ana", "catalog", 2)
+
+
+def test_status_tells_whether_the_event_gateway_serves(cli: Cli, gateway: Gateway) -> None:
+    assert cli.ok("status").lines[3] == f"events     {gateway.address}  serving"
+    cli.patch.setenv("ONTOMESH_EVENTS_ADDRESS", "127.0.0.1:1")
+    assert cli.ok("status", "--json").json()["events"] == "not reachable, or not serving"

@@ -122,6 +122,9 @@ def test_a_file_that_holds_what_is_no_event_is_told_with_its_line(cli: Cli, gate
     assert (result.code, "-:1: the CloudEvent has no source" in result.err) == (2, True)
     result = cli("events", "publish", "--ndjson", "-", stdin='{"n": 1}\n')
     assert "each line is the data of such an event" in result.err
+    result = cli("events", "publish", "a", "--ndjson", "-", stdin='{"n": 1}\nnonsense\n')
+    assert (result.code, result.out) == (2, "1 event: 1 stored\n")
+    assert "-:2: not JSON: Expecting value at column 1" in result.err
 
 
 def test_an_event_that_is_refused_is_told_with_reason_and_hint(cli: Cli, gateway: Gateway) -> None:
@@ -141,8 +144,9 @@ def test_the_tail_tells_of_documents_and_of_other_events(cli: Cli, gateway: Gate
         Event.of("orders.placed", {"order": 7}, subject="orders/7"),
         Event.of("blob", b"\x00\x01"),
         Event.of("evil\x1b[2J", "words"),
+        change("insert", "@schema/Package", ""),
     )
-    lines = [re.sub(r"^\d\d:\d\d:\d\d  ", "", line) for line in cli.ok("events", "tail", "--all", "-n", "6").lines]
+    lines = [re.sub(r"^\d\d:\d\d:\d\d  ", "", line) for line in cli.ok("events", "tail", "--all", "-n", "7").lines]
     assert lines == [
         "insert   Package/numpy  catalog/main  user:ana",
         "replace  Package/numpy  catalog/main  version, requires  user:ana",
@@ -150,6 +154,7 @@ def test_the_tail_tells_of_documents_and_of_other_events(cli: Cli, gateway: Gate
         'orders.placed orders/7  {"order":7}',
         "blob  2 bytes",
         r"evil\x1b[2J  words",
+        "insert   @schema/Package  catalog/main  user:ana",
     ]
 
 

@@ -33,7 +33,7 @@ def test_a_validator_is_shown_disabled_enabled_replaced_and_removed(cli: Cli, ga
     shown = cli.ok("hooks", "show", "audit").out
     assert "https https://audit.example/v" in shown
     assert "2 s; then allow" in shown
-    assert "12, 2 objected to, 1 failed" in shown
+    assert "12 answered, 2 objected to, 1 failed" in shown
     assert cli.ok("hooks", "disable", "audit").out == "disabled validator audit\n"
     shown = cli.ok("hooks", "show", "audit", "--json").json()
     assert (shown["disabled"], shown["order"], shown["calls"]) == (True, 3, 12)
@@ -82,3 +82,11 @@ def test_the_runs_of_an_after_hook_are_told_and_redriven(cli: Cli, gateway: Gate
     assert cli.ok("hooks", "redrive", "notify", "--id", "d1").out == "1 event redriven to notify\n"
     assert cli.ok("hooks", "redrive", "notify", "--json").json() == {"redriven": 1}
     assert "notify" in cli.ok("hooks", "show", "notify").out
+
+
+def test_what_is_for_validators_alone_names_what_does_it_to_an_after_hook(cli: Cli, gateway: Gateway) -> None:
+    cli.ok("events", "subscriptions", "create", "notify", "--hook")
+    for command, instead in (("disable", "pause"), ("enable", "resume"), ("rm", "delete")):
+        result = cli("hooks", command, "notify")
+        assert (result.code, f"`ontomesh events subscriptions {instead} notify`" in result.err) == (2, True)
+    assert "waiting       0 at most" in cli.ok("hooks", "show", "notify").out

@@ -7,7 +7,14 @@ from sdk.tests.client.kernel import Kernel, refusal
 
 from ontomesh.sdk import connect
 from ontomesh.sdk.breaker import CircuitBreaker
-from ontomesh.sdk.errors import CircuitOpen, DocumentNotFound, OntomeshError, StoreUnavailable, Unavailable
+from ontomesh.sdk.errors import (
+    CircuitOpen,
+    DocumentNotFound,
+    OntomeshError,
+    StoreUnavailable,
+    Unavailable,
+    ValidatorUnavailable,
+)
 
 
 @dataclass
@@ -117,6 +124,14 @@ async def test_a_store_that_is_away_never_opens_it(kernel: Kernel, home: Path, b
         for _ in range(9):
             with pytest.raises(StoreUnavailable):
                 await mesh.database("catalog").get("Package/a")
+
+
+async def test_validators_that_fail_never_open_it(kernel: Kernel, home: Path, breaker: CircuitBreaker) -> None:
+    kernel.failures["CreateCommit"] = [refusal("UNAVAILABLE", "VALIDATOR_UNAVAILABLE") for _ in range(9)]
+    async with connect(kernel.address, retries=False, breaker=breaker) as mesh:
+        for _ in range(9):
+            with pytest.raises(ValidatorUnavailable):
+                await mesh.database("catalog").delete("Package/a")
 
 
 async def test_refusals_of_the_server_never_open_it(kernel: Kernel, home: Path, breaker: CircuitBreaker) -> None:

@@ -345,3 +345,56 @@ def test_blocking_code_consumes_by_a_handler_and_by_deliveries(gateway: Gateway,
 
 def _consume(mesh: object, handle: Callable[[Delivery], object]) -> None:
     mesh.events.consume("s", handle)  # type: ignore[attr-defined]
+
+
+async def test_a_handler_that_raises_stop_iteration_in_a_thread_fails_as_others_do(
+    mesh: AsyncMesh, gateway: Gateway
+) -> None:
+    await given(mesh, 2)
+    seen: list[str] = []
+
+    def handle(delivery: Delivery) -> None:
+        seen.append(delivery.event.id)
+        if len(seen) == 1:
+            next(iter(()))
+
+    sub = gateway.memory.subs["s"]
+    async with consuming(mesh, handle, backoff=lambda attempt: 0.01):
+        await until(lambda: len(sub.acknowledged) == 2)
+    assert sub.account[0].error == "RuntimeError: the handler raised StopIteration"
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_a_handler_for_which_something_was_cancelled_fails_and_the_consumer_goes_on(
+    mesh: AsyncMesh, gateway: Gateway, in_thread: bool
+) -> None:
+    await given(mesh, 3)
+    seen: list[str] = []
+
+    def fail_once(delivery: Delivery) -> None:
+        seen.append(delivery.event.id)
+        if len(seen) == 1:
+            raise asyncio.CancelledError
+
+    async def handle(delivery: Delivery) -> None:
+        fail_once(delivery)
+
+    sub = gateway.memory.subs["s"]
+    async with consuming(mesh, fail_once if in_thread else handle, backoff=lambda attempt: 0.01):
+        await until(lambda: len(sub.acknowledged) == 3)
+    assert "was cancelled" in sub.account[0].error
+
+
+def test_a_handler_that_ends_the_program_ends_the_consumer_and_leaves_the_client_usable(
+    gateway: Gateway, home: object
+) -> None:
+    def handle(delivery: Delivery) -> None:
+        raise SystemExit(7)
+
+    with connect("127.0.0.1:1", events_address=gateway.address) as mesh:
+        mesh.events.create_subscription("s", start="all")
+        mesh.events.publish(Event.of("a"))
+        with pytest.raises(SystemExit, match="7"):
+            mesh.events.consume("s", handle)
+        assert mesh.events.subscription("s").name == "s"
+    assert gateway.memory.subs["s"].account[0].error == "HandlerExit: SystemExit 7"

@@ -188,3 +188,39 @@ async def test_an_event_keeps_the_trace_in_which_it_began(gateway: Gateway, home
     assert begun in hop
     assert hop != first
     assert all("traceparent" not in metadata for method, metadata in gateway.seen if method == "PublishStream")
+
+
+async def test_nobody_overtakes_who_waits_for_room(mesh: AsyncMesh, gateway: Gateway) -> None:
+    async with mesh.events.publisher(outstanding=3) as publisher:
+        sent = []
+        for index in range(400):
+            sent.append(asyncio.create_task(publisher.publish("a", str(index).encode())))
+            if index % 3 == 0:
+                await asyncio.sleep(0)
+        await asyncio.gather(*sent)
+    assert [int(each.event.binary_data) for each in gateway.memory.stream] == list(range(400))
+
+
+async def test_an_event_that_no_message_can_hold_is_refused_and_holds_up_no_other(
+    mesh: AsyncMesh, gateway: Gateway
+) -> None:
+    async with mesh.events.publisher() as publisher:
+        before = await publisher.publish_async("a", b"1")
+        with pytest.raises(errors.TooLarge):
+            await publisher.publish("a", bytes(9 << 20))
+        assert (await before).sequence == 1
+        assert (await publisher.publish("a", b"2")).sequence == 2
+
+
+async def test_whoever_waits_is_told_when_a_publisher_ends_without_an_answer(home: object) -> None:
+    async with connect("127.0.0.1:1", events_address="127.0.0.1:1") as mesh:
+        publisher = mesh.events.publisher()
+        waiting = await publisher.publish_async("a", b"1")
+        await asyncio.sleep(0)
+        worker = publisher._worker
+        assert worker is not None
+        worker.cancel()
+        with pytest.raises(errors.ConnectionFailed):
+            await asyncio.wait_for(waiting, 20)
+        with pytest.raises(RuntimeError, match="closed"):
+            await publisher.publish("a", b"2")

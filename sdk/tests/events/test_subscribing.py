@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 from sdk.tests.events.gateway import Gateway
@@ -6,6 +7,7 @@ from sdk.tests.events.gateway import Gateway
 from ontomesh.events.v1.publish_service_pb2 import PublishRequest
 from ontomesh.sdk import AsyncMesh, connect, errors
 from ontomesh.sdk.events import Event, Filter, wire
+from ontomesh.sdk.paging import Batches
 
 
 async def numbered(mesh: AsyncMesh, first: int, last: int, type: str = "a") -> None:
@@ -75,3 +77,22 @@ def test_blocking_code_iterates_as_well(gateway: Gateway, home: object) -> None:
 def _request(first: int, last: int) -> PublishRequest:
     events = [wire.message_of(Event.of("c", index, id=f"c{index}"), "/s") for index in range(first, last)]
     return PublishRequest(events=events)
+
+
+async def test_a_stream_whose_reader_is_still_being_cancelled_can_be_closed() -> None:
+    gone = asyncio.Event()
+
+    async def batches() -> AsyncGenerator[list[int]]:
+        try:
+            await asyncio.Event().wait()
+            yield []
+        finally:
+            await asyncio.sleep(0.01)
+            gone.set()
+
+    stream = Batches(batches())
+    reader = asyncio.create_task(stream.page())
+    await asyncio.sleep(0)
+    reader.cancel()
+    await stream.aclose()
+    assert gone.is_set()

@@ -62,6 +62,12 @@ class ThingBusy(ThingError):
     retry_after = 2.5
 
 
+class ThingSpent(ThingBusy):
+    """Is not to be had by trying over and over."""
+
+    is_costly = True
+
+
 ERRORS = {
     ThingError: (StatusCode.FAILED_PRECONDITION, "THING"),
     ThingMissing: (StatusCode.NOT_FOUND, "THING_MISSING"),
@@ -79,6 +85,7 @@ class Echo:
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     file: Path | None = None
     held: int = 0
+    busy: int = 0
 
     async def act(self, text: str) -> str:
         """Answers a text, or raises what it names."""
@@ -120,8 +127,9 @@ class Echo:
     async def _raise(self, what: str) -> None:
         if what == "missing":
             raise ThingMissing("thing")
-        if what == "busy":
-            raise ThingBusy
+        if what in ("busy", "spent"):
+            self.busy += 1
+            raise ThingBusy if what == "busy" else ThingSpent
         if what.startswith("malformed"):
             raise ThingMalformed(int(what.split()[1]))
         if what == "subclass":

@@ -1,5 +1,6 @@
 import asyncio
 import importlib
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -123,6 +124,27 @@ async def test_errors_are_answered_by_the_table(echo: Running, home: Path) -> No
     assert malformed.violations == [("items[0].name", "is not a name"), ("items[1].name", "is not a name")]
     busy = await echo.refused("raise busy", token)
     assert (busy.code, busy.retry_seconds) == (StatusCode.UNAVAILABLE, 2.5)
+
+
+async def test_clients_that_retry_are_told_when_not_to(echo: Running, home: Path) -> None:
+    policy = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.01s",
+        "maxBackoff": "0.01s",
+        "backoffMultiplier": 1,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    config = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}]})
+    async with aio.insecure_channel(echo.addresses.grpc, options=[("grpc.service_config", config)]) as channel:
+        unary: Any = channel.unary_unary(f"/{NAME}/Unary")
+        tries = []
+        for what in ("busy", "spent"):
+            echo.echo.busy = 0
+            with pytest.raises(aio.AioRpcError) as refused:
+                await unary(f"raise {what}".encode(), metadata=bearer(home))
+            assert taken_apart(refused.value).reason == "THING_BUSY"
+            tries.append(echo.echo.busy)
+    assert tries == [4, 1]
 
 
 async def test_more_violations_than_fit_a_trailer_are_counted(echo: Running, home: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,7 +87,7 @@ class Resolving:
         self._answers = list(answers)
         self.asked = 0
 
-    async def getaddrinfo(self, host: str, port: int, **options: Any) -> list[Any]:
+    def getaddrinfo(self, host: str, port: int, **options: Any) -> list[Any]:
         self.asked += 1
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if not answer:
@@ -101,7 +102,7 @@ class Resolving:
 def resolving(monkeypatch: pytest.MonkeyPatch) -> Any:
     def answer(*answers: Sequence[str]) -> Resolving:
         resolver = Resolving(*answers)
-        monkeypatch.setattr(asyncio.get_running_loop().__class__, "getaddrinfo", staticmethod(resolver.getaddrinfo))
+        monkeypatch.setattr(socket, "getaddrinfo", resolver.getaddrinfo)
         return resolver
 
     return answer
@@ -120,6 +121,33 @@ async def test_a_name_without_an_address_is_unresolved(resolving: Any) -> None:
     resolving([])
     with pytest.raises(Unresolved):
         await NOTHING.resolve("example.com", 443)
+
+
+async def test_a_resolver_that_hangs_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered, asked = threading.Event(), 0
+
+    def resolve(host: str, port: int, **options: Any) -> list[Any]:
+        nonlocal asked
+        asked += host == "hanging.example"
+        if host == "hanging.example":
+            answered.wait(30)
+        return [(socket.AF_INET, 0, 0, "", ("93.184.216.34", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    waiting = [asyncio.create_task(NOTHING.resolve("hanging.example", 443)) for _ in range(100)]
+    try:
+        async with asyncio.timeout(3):
+            await asyncio.sleep(0)
+            assert await asyncio.to_thread(lambda: 7) == 7
+            assert (await NOTHING.resolve("other.example", 443)).addresses == ("93.184.216.34",)
+        assert not any(task.done() for task in waiting)
+        waiting[0].cancel()
+    finally:
+        answered.set()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert asked == 1
+    assert isinstance(outcomes[0], asyncio.CancelledError)
+    assert all(not isinstance(each, BaseException) for each in outcomes[1:])
 
 
 async def test_grpc_connects_to_the_checked_addresses_under_the_hosts_name(resolving: Any) -> None:
@@ -147,6 +175,9 @@ async def test_grpc_connects_to_the_checked_addresses_under_the_hosts_name(resol
         ("inside.example", "a.inside.example", 443, ("10.0.0.1",), False),
         ("10.0.0.0/24, inside.example", "other.example", 443, ("10.0.0.1", "10.0.1.1"), False),
         ("localhost:1", "localhost", 1, ("127.0.0.1",), True),
+        ("[::1]:443", "[::1]", 443, (), True),
+        ("[::1]:443", "[::1]", 80, (), False),
+        ("[::1]:443", "[::1:443]", 80, (), False),
     ],
 )
 async def test_what_the_settings_name_is_allowed(

@@ -63,7 +63,7 @@ async def test_every_refusal_is_answered_alike_at_both_doors(
     for kind in REFUSALS:
         refusing.refusal = kind("what is wrong", [errors.Violation("id", "is wrong")], {"id": "A/b"})
         code, reason = TABLE[kind]
-        is_worth_a_retry = kind is errors.StoreUnavailable
+        is_worth_a_retry = kind in {errors.StoreUnavailable, errors.ValidatorUnavailable}
 
         problem = await http.get("/v1/databases/d/documents/A/b")
         told = problem.json()

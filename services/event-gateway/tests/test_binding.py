@@ -159,3 +159,16 @@ def test_the_protobuf_format_is_read_as_it_is() -> None:
 def test_requests_without_events_are_refused(headers: dict[str, str], body: bytes) -> None:
     with pytest.raises(InvalidRequest):
         read_events(Headers(headers), body)
+
+
+def test_a_batch_of_too_many_is_refused_before_any_is_read() -> None:
+    with pytest.raises(InvalidRequest):
+        read_events(Headers({"content-type": BATCH}), b"[" + b"0," * 1_000 + b"0]")
+    assert len(read_events(Headers({"content-type": BATCH}), b"[" + b"0," * 999 + b"0]")) == 1_000
+
+
+@pytest.mark.parametrize(("depth", "is_taken"), [(200, True), (300, False), (600, False)])
+def test_deep_data_are_refused_and_no_fault(depth: int, is_taken: bool) -> None:
+    body = json.dumps(REQUIRED).encode()[:-1] + b', "data": ' + b"[" * depth + b"]" * depth + b"}"
+    (draft,) = read_events(Headers({"content-type": STRUCTURED}), body)
+    assert draft.error is None if is_taken else fields(draft) == ["data"]

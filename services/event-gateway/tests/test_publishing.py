@@ -81,6 +81,7 @@ class MemorySpool:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.is_full = False
+        self.faults: list[OSError] = []
         self.came = asyncio.Event()
 
     @property
@@ -106,6 +107,8 @@ class MemorySpool:
         return self.events[:2]
 
     async def remove(self, count: int) -> None:
+        if self.faults:
+            raise self.faults.pop()
         del self.events[:count]
 
 
@@ -117,6 +120,8 @@ class Given:
     def __init__(self) -> None:
         self.kept: list[tuple[str, Event, str]] = []
         self.keeps = True
+        self.takes = True
+        self.loaded: set[str] = set()
         self.wrong: dict[str, GatewayError] = {}
         self.counted: list[Outcome] = []
 
@@ -131,6 +136,7 @@ class Given:
 
     async def load(self, types: Collection[str]) -> None:
         assert "secret" not in types
+        self.loaded |= set(types)
 
     def check(self, event: Event) -> None:
         if event.id in self.wrong:
@@ -139,6 +145,8 @@ class Given:
     async def put(self, subscription: str, event: Event, error: str, attempts: int, sequence: int) -> None:
         if not self.keeps:
             raise AWAY
+        if not self.takes:
+            raise TooLarge("larger than the broker takes")
         self.kept.append((subscription, event, error))
 
     def published(self, results: Sequence[Result], seconds: float) -> None:
@@ -324,3 +332,56 @@ async def test_draining_goes_on_where_it_failed(setting: Setting) -> None:
     await until(lambda: not setting.spool.depth)
     draining.cancel()
     assert setting.log.ids == ["1", "2", "3"]
+
+
+async def test_a_broken_order_lets_nothing_into_the_spool_either(setting: Setting) -> None:
+    order = Order()
+    setting.log.held = True
+    begun = [
+        await setting.begin("1", order=order, require_stored=True),
+        await setting.begin("2", order=order),
+    ]
+    setting.log.available = False
+    setting.log.answer()
+    results = [(await task)[0] for task in begun]
+    assert [type(result.error) for result in results] == [BrokerUnavailable, NotReached]
+    assert setting.spool.depth == 0
+
+
+async def test_types_that_are_too_long_are_not_looked_up(setting: Setting) -> None:
+    long = Draft(Event("1", "/a", "t" * 257, encoded=b"1"))
+    assert outcomes(await setting.publishing.publish(Caller(setting.given), [long, draft("2")], Wishes())) == [
+        REFUSED,
+        STORED,
+    ]
+    assert setting.given.loaded == {"t"}
+
+
+async def test_what_no_dead_letter_can_hold_is_refused(setting: Setting) -> None:
+    setting.given.wrong["1"] = DataViolation("wrong")
+    setting.given.takes = False
+    results = await setting.publish("1", "2", dead_letter_refused=True)
+    assert outcomes(results) == [REFUSED, STORED]
+
+
+async def test_draining_outlives_a_fault_of_the_disk(setting: Setting) -> None:
+    setting.log.available = False
+    await setting.publish("1", "2", "3")
+    setting.log.available = True
+    setting.spool.faults = [OSError(5, "Input/output error")]
+    draining = asyncio.create_task(setting.spooling.drain())
+    await until(lambda: not setting.spool.depth)
+    draining.cancel()
+    assert setting.log.ids == ["1", "2", "3"]
+
+
+async def test_draining_goes_on_behind_what_nothing_takes(setting: Setting) -> None:
+    setting.log.available = False
+    await setting.publish("1", "2")
+    setting.log.available = True
+    setting.log.refusals["1"] = TooLarge("large")
+    setting.given.takes = False
+    draining = asyncio.create_task(setting.spooling.drain())
+    await until(lambda: not setting.spool.depth)
+    draining.cancel()
+    assert setting.log.ids == ["2"]

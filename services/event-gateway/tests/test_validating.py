@@ -1,5 +1,8 @@
 """What is an event and what is none, attribute by attribute."""
 
+import gc
+import tracemalloc
+
 import pytest
 
 from ontomesh_event_gateway.domain.model import Event, Value
@@ -111,3 +114,23 @@ def test_data_may_have_a_mebibyte(data: bytes | str) -> None:
     with pytest.raises(TooLarge) as refused:
         check_event(Event("1", "/a", "t", data=data + b"x" if isinstance(data, bytes) else data + "x"))
     assert refused.value.metadata == {"limit": "1048576", "size": "1048577"}
+
+
+def test_days_are_those_of_the_calendar() -> None:
+    check_event(event(time="2028-02-29T00:00:00Z"))
+    check_event(event(time="0000-02-29T00:00:00Z"))
+    for time in ("2026-02-29T00:00:00Z", "2026-04-31T00:00:00Z", "1900-02-29T00:00:00Z"):
+        assert fields(event(time=time)) == ["attributes.time"]
+
+
+def test_texts_over_their_limits_are_not_remembered() -> None:
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            long = f"{number}" + "x" * 200_000
+            assert fields(event(source=long, type_=long, datacontenttype=f"a/{'x' * 10_000}{number};", **{long: "a"}))
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    finally:
+        tracemalloc.stop()

@@ -9,6 +9,9 @@ class StackSettings(ServiceSettings):
     """What `ontomesh up` takes from the environment: the services' own settings, and a port for each of their doors."""
 
     nats_port: Port = Field(default=4222, description="Port of the NATS server, on 127.0.0.1; 0 takes a free one.")
+    nats_sync_interval: str = Field(
+        default="always", description="When NATS syncs: always (before each acknowledgement) or an interval such as 2m."
+    )
     events_grpc_port: Port = Field(
         default=50053, description="Port of the event gateway's gRPC door; 0 takes a free one."
     )

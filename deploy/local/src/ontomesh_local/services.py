@@ -77,6 +77,7 @@ def services(settings: StackSettings) -> list[Service]:
             data=str(data / "spool"),
             environment={
                 "ONTOMESH_NATS_TOKEN_FILE": str(settings.home / "nats.token"),
+                "ONTOMESH_NATS_SYNC_INTERVAL": settings.nats_sync_interval,
                 "ONTOMESH_SERVICE_TOKEN_FILE": str(settings.home / "gateway.token"),
             },
             needs={

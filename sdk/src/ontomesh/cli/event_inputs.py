@@ -145,6 +145,8 @@ def events_of(file: str, type: str, **given: Any) -> Iterator["Event"]:
                 if is_event:
                     yield dataclasses.replace(event_of(text), **{name: value for name, value in given.items() if value})
                     continue
+            except json.JSONDecodeError as error:
+                raise UsageFailure(f"{file}:{number}: not JSON: {error.msg} at column {error.colno}") from None
             except ValueError as error:
                 raise UsageFailure(f"{file}:{number}: {error}") from None
             if not type:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ontomesh.cli.context import Session
 from ontomesh.cli.event_inputs import start_text
 from ontomesh.cli.output import Output, Part, compact, count, local_time, plain
 
 if TYPE_CHECKING:
-    from ontomesh.sdk.events import Attempt, DeadLetter, Event, Filter, Received, Subscription
+    from ontomesh.sdk.events import Attempt, DeadLetter, Event, Filter, Received, Subscription, SubscriptionStatus
 
 _STYLES = {"insert": "green", "replace": "yellow", "delete": "red"}
 _OUTCOMES = {
@@ -46,7 +45,7 @@ def event_line(event: "Event", moment: datetime) -> list[Part]:
         "  ",
         (event.subject, "bold"),
     ]
-    if event.subject.partition("/")[0] != event.document_class:
+    if event.document_class and event.subject.partition("/")[0] != event.document_class:
         parts.append(f" ({event.document_class})")
     parts += ["  ", (place, "cyan")]
     if event.operation == "replace":
@@ -73,11 +72,12 @@ def filter_text(given: "Filter") -> str:
     return "; ".join(part.replace("branche ", "branch ") for part in parts) or "every event"
 
 
-def print_subscription(session: Session, found: "Subscription") -> None:
-    """A subscription with all that is known of it."""
-    out = session.out
+def print_subscription(out: Output, found: "Subscription", status: "SubscriptionStatus") -> None:
+    """A subscription with all that is known of it, and how far it has come."""
     if out.as_json:
-        out.json(subscription_json(found))
+        fields = subscription_json(found)
+        assert isinstance(fields, dict)
+        out.json({**fields, "status": status})
         return
     out.line("subscription  ", (found.name, "bold"), ("  paused" if found.paused else "", "bold yellow"))
     if found.description:
@@ -93,6 +93,12 @@ def print_subscription(session: Session, found: "Subscription") -> None:
     out.line("owner         ", found.owner)
     out.line("created       ", local_time(found.create_time))
     out.line("etag          ", found.etag)
+    out.line("waiting       ", f"{status.pending:,} at most")
+    again = f", {status.redelivering:,} of them again" if status.redelivering else ""
+    out.line("outstanding   ", f"{status.outstanding:,}{again}")
+    out.line("dead letters  ", (f"{status.dead_letters:,}", "bold red" if status.dead_letters else ""))
+    out.line("done up to    ", f"{status.acknowledged_sequence:,}")
+    out.line("consumers     ", f"{status.consumers:,} at the replica asked")
 
 
 def subscription_json(found: "Subscription") -> object:

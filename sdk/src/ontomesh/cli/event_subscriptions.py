@@ -102,10 +102,13 @@ def create(
     ] = "",
     max_attempts: Annotated[
         int,
-        typer.Option("--max-attempts", metavar="N", min=0, help="Tries before it is a dead letter; 10 if left out."),
+        typer.Option(
+            "--max-attempts", metavar="N", min=0, show_default=False, help="Tries before it is a dead letter; else 10."
+        ),
     ] = 0,
     max_outstanding: Annotated[
-        int, typer.Option("--max-outstanding", metavar="N", min=0, help="How many at once; 1,000 if left out.")
+        int,
+        typer.Option("--max-outstanding", metavar="N", min=0, show_default=False, help="How many at once; else 1,000."),
     ] = 0,
     record_all: Annotated[bool, typer.Option("--record-all", help="Keep attempts that succeed, too.")] = False,
     description: Annotated[str, typer.Option("--description", metavar="TEXT", help="What it is for.")] = "",
@@ -151,21 +154,7 @@ def create(
 def show(session: Session, name: Name) -> None:
     """Show a subscription and how far it has come."""
     events = session.mesh.events
-    found = events.subscription(name)
-    status = events.subscription_status(name)
-    if session.out.as_json:
-        fields = subscription_json(found)
-        assert isinstance(fields, dict)
-        session.out.json({**fields, "status": status})
-        return
-    print_subscription(session, found)
-    session.out.line("waiting       ", f"{status.pending:,} at most")
-    again = f", {status.redelivering:,} of them again" if status.redelivering else ""
-    session.out.line("outstanding   ", f"{status.outstanding:,}{again}")
-    dead = (f"{status.dead_letters:,}", "bold red" if status.dead_letters else "")
-    session.out.line("dead letters  ", dead)
-    session.out.line("done up to    ", f"{status.acknowledged_sequence:,}")
-    session.out.line("consumers     ", f"{status.consumers:,} at the replica asked")
+    print_subscription(session.out, events.subscription(name), events.subscription_status(name))
 
 
 @command(app, "pause", scope=Scope.EVENTS, examples=("events subscriptions pause billing",))

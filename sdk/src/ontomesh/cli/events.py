@@ -1,6 +1,7 @@
 """`ontomesh events`: publishing events, following the stream, and what could not be delivered."""
 
 import itertools
+from collections import deque
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +26,9 @@ from ontomesh.cli.options import Scope, command, group
 from ontomesh.cli.output import count, local_time, plain
 
 if TYPE_CHECKING:
-    from ontomesh.sdk.events import Start
+    from concurrent.futures import Future
+
+    from ontomesh.sdk.events import Published, Start
 
 app = group("events", "Publish events, follow them, and manage who gets them.")
 
@@ -107,25 +110,45 @@ def _publish_many(
 ) -> None:
     from ontomesh.sdk.errors import OntomeshError
 
-    futures = []
-    with session.mesh.events.publisher(require_stored=stored) as publisher:
-        events = event_inputs.events_of(file, type, source=source, subject=subject, attributes=attributes)
-        futures += [(event, publisher.publish_async(event)) for event in events]
     outcomes: dict[str, int] = {}
     first: OntomeshError | None = None
-    for event, future in futures:
+    # Of a file of any length, as many events are here as the publisher has under way.
+    under_way: deque[tuple[str, Future[Published]]] = deque()
+
+    def settle(id: str, future: "Future[Published]") -> None:
+        nonlocal first
         try:
             outcome = future.result().outcome
         except OntomeshError as error:
             outcome, first = "refused", first or error
             if session.out.as_json:
-                session.out.json({"id": event.id, "outcome": outcome, "reason": error.reason, "message": error.message})
+                session.out.json({"id": id, "outcome": outcome, "reason": error.reason, "message": error.message})
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
-    if session.out.as_json:
-        session.out.json({"events": len(futures), **outcomes})
-    else:
-        told = ", ".join(f"{number:,} {outcome.replace('_', ' ')}" for outcome, number in outcomes.items())
-        session.out.line(f"{count(len(futures), 'event')}: {told}" if futures else "no events")
+
+    def tell() -> None:
+        for each in under_way:
+            settle(*each)
+        total = sum(outcomes.values())
+        if session.out.as_json:
+            session.out.json({"events": total, **outcomes})
+        else:
+            told = ", ".join(f"{number:,} {outcome.replace('_', ' ')}" for outcome, number in outcomes.items())
+            session.out.line(f"{count(total, 'event')}: {told}" if total else "no events")
+        session.out.flush()
+
+    try:
+        with session.mesh.events.publisher(require_stored=stored) as publisher:
+            for event in event_inputs.events_of(file, type, source=source, subject=subject, attributes=attributes):
+                under_way.append((event.id, publisher.publish_async(event)))
+                while under_way[0][1].done():
+                    settle(*under_way.popleft())
+                    if not under_way:
+                        break
+    except UsageFailure:
+        # What was published before a line that is no event is told, too.
+        tell()
+        raise
+    tell()
     if first is not None:
         raise first
 
@@ -284,7 +307,8 @@ def status(session: Session) -> None:
     if stream.first_time is not None:
         out.line("oldest      ", local_time(stream.first_time))
     nodes = "one node" if stream.replicas == 1 else f"{stream.replicas} nodes"
-    synced = f", synced {stream.sync_interval}" if stream.sync_interval else ""
+    interval = stream.sync_interval
+    synced = f", synced {interval if interval == 'always' else f'every {interval}'}" if interval else ""
     out.line("durable     ", f"on {nodes}{synced}")
     out.line("duplicates  ", f"known for {duration_text(stream.deduplication_window)}")
     waiting = (f"{count(stream.spool_events, 'event')}, {size_text(stream.spool_bytes)}", "bold yellow")

@@ -56,7 +56,6 @@ _HINTS = {
     "SUBSCRIPTION_NOT_FOUND": "`ontomesh events subscriptions` lists what exists, "
     "`ontomesh events subscriptions create NAME` makes one",
     "SUBSCRIPTION_ALREADY_EXISTS": "`ontomesh events subscriptions show NAME` shows it",
-    "SUBSCRIPTION_PAUSED": "`ontomesh events subscriptions resume NAME` lets it go on",
     "EVENT_TYPE_NOT_FOUND": "`ontomesh events types` lists what exists",
     "DEAD_LETTER_NOT_FOUND": "`ontomesh events dead-letters SUBSCRIPTION` lists what exists",
     "START_NOT_RETAINED": "`ontomesh events status` tells what the stream still holds; --all begins with that",
@@ -82,7 +81,7 @@ def hint_for(reason: str, metadata: Mapping[str, str]) -> str:
 def _permission(metadata: Mapping[str, str]) -> str:
     right, database = metadata.get("right", ""), metadata.get("database", "")
     if not right:
-        return "whoever runs the kernel grants rights in its policy file"
+        return "whoever runs the server grants rights in its policy file; `ontomesh token show` tells what the token is for"
     places = (
         (database, metadata.get("branch", ""))
         if database

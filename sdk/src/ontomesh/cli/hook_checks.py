@@ -72,6 +72,8 @@ def print_validator(out: Output, status: "ValidatorStatus") -> None:
     out.line("order       ", str(validator.order))
     if validator.update_time is not None:
         out.line("changed     ", local_time(validator.update_time))
-    out.line("calls       ", f"{status.calls:,}, {status.rejections:,} objected to, {status.failures:,} failed")
+    out.line(
+        "calls       ", f"{status.calls:,} answered, {status.rejections:,} objected to, {status.failures:,} failed"
+    )
     out.line("circuit     ", ("open: it is not asked for a while", "bold red") if status.circuit_open else "closed")
     out.line("etag        ", validator.etag)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -165,7 +167,7 @@ def show(session: Session, name: AnyName) -> None:
     except NotFound:
         if (hook := _after_hook(session, name)) is None:
             raise
-        print_subscription(session, hook)
+        print_subscription(session.out, hook, session.mesh.events.subscription_status(name))
         return
     if session.out.as_json:
         fields = {each: getattr(status, each) for each in ("calls", "rejections", "failures", "circuit_open")}
@@ -177,7 +179,8 @@ def show(session: Session, name: AnyName) -> None:
 @command(app, "rm", scope=Scope.HOOKS, examples=("hooks rm ticket",))
 def rm(session: Session, name: AnyName) -> None:
     """Delete a validator; from then on commits count without it."""
-    session.mesh.validators.delete(name)
+    with _only_validators(session, name, f"ontomesh events subscriptions delete {name}"):
+        session.mesh.validators.delete(name)
     _told(session, "deleted", name)
 
 
@@ -248,9 +251,23 @@ def _after_hook(session: Session, name: str) -> "Subscription | None":
     return next((each for each in _after_hooks(session) if each.name == name), None)
 
 
+@contextmanager
+def _only_validators(session: Session, name: str, instead: str) -> Iterator[None]:
+    """Where an after-hook was meant, says what does that to one."""
+    from ontomesh.sdk.errors import NotFound
+
+    try:
+        yield
+    except NotFound:
+        if _after_hook(session, name) is None:
+            raise
+        raise UsageFailure(f"{name} is an after-hook, no validator", hint=f"`{instead}`") from None
+
+
 def _switch(session: Session, name: str, *, disabled: bool) -> None:
     validators = session.mesh.validators
-    found = validators.get(name).validator
+    with _only_validators(session, name, f"ontomesh events subscriptions {'pause' if disabled else 'resume'} {name}"):
+        found = validators.get(name).validator
     validators.put(dataclasses.replace(found, disabled=disabled))
     _told(session, "disabled" if disabled else "enabled", name)
 

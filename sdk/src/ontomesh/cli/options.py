@@ -38,6 +38,7 @@ class Scope(Enum):
     DATABASE = ("database", *_SERVER)
     READ = ("database", "ref", "branch", *_SERVER)
     WRITE = ("database", "branch", *_SERVER)
+    STATUS = ("database", "events_address", *_SERVER)
     EVENTS = ("as_json", "events_address", "timeout")
     HOOKS = ("events_address", *_SERVER)
 

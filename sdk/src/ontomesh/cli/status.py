@@ -10,10 +10,13 @@ from ontomesh.cli.tokens import current_claims, is_expired, principal_of, remain
 
 app = typer.Typer()
 
+_PATIENCE_SECONDS = 5.0
+_SERVING = "serving"
 
-@command(app, "status", scope=Scope.DATABASE, examples=("status", "status --db catalog --json"))
+
+@command(app, "status", scope=Scope.STATUS, examples=("status", "status --db catalog --json"))
 def status(session: Session) -> None:
-    """Show the address, its health, who you are, the databases, and the branches of the chosen one."""
+    """Show the kernel and the event gateway, their health, who you are, the databases, and the branches of the chosen one."""
     out = session.out
     try:
         claims, source = current_claims()
@@ -29,7 +32,17 @@ def status(session: Session) -> None:
             left = "  its token has expired" if is_expired(claims) else f"  its token expires {remaining(claims)}"
             who = [principal_of(claims), (left, "bold red" if is_expired(claims) else "dim")]
         out.line("you are    ", *who)
-    identity = {"principal": principal_of(claims) if claims else None, "expires": claims.get("exp") if claims else None}
+    events_address = session.mesh.events_address
+    events_state = _state_of_events(session) if events_address else None
+    if events_state and not out.as_json:
+        style = "green" if events_state == _SERVING else "bold red"
+        out.line("events     ", (events_address, "bold"), "  ", (events_state, style))
+    identity = {
+        "principal": principal_of(claims) if claims else None,
+        "expires": claims.get("exp") if claims else None,
+        "events_address": events_address,
+        "events": events_state,
+    }
     if not healthy:
         if out.as_json:
             out.json({"address": address, "healthy": False, **identity})
@@ -56,3 +69,18 @@ def status(session: Session) -> None:
             heading,
             [[(item.name, "green"), (short(item.head), "yellow"), local_time(item.update_time)] for item in branches],
         )
+
+
+def _state_of_events(session: Session) -> str:
+    """Whether the event gateway serves."""
+    from ontomesh.sdk.errors import BrokerUnavailable, CircuitOpen, ConnectionFailed, DeadlineExceeded, OntomeshError
+
+    try:
+        session.mesh.events.stream(timeout=_PATIENCE_SECONDS)
+    except BrokerUnavailable:
+        return "serving, while NATS is away"
+    except (ConnectionFailed, CircuitOpen, DeadlineExceeded):
+        return "not reachable, or not serving"
+    except OntomeshError as error:
+        return error.message
+    return _SERVING

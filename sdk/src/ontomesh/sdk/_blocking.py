@@ -848,8 +848,9 @@ class SyncEvents:
         """Handles a subscription's events until it is cancelled; it begins again by itself where the gateway was away.
 
         An event is done with when the handler returns. `Retry` asks for it again, `Reject` makes a dead letter of it,
-        and after any other exception it comes again as `backoff` says. While a handler runs, the subscription's
-        ack_deadline is put off. Consumers of one subscription share its events, in this process and elsewhere.
+        and after any other exception it comes again as `backoff` says; `SystemExit` ends the consumer. While a handler
+        runs, the subscription's ack_deadline is put off. Consumers of one subscription share its events, in this process
+        and elsewhere.
 
         What is cancelled finishes what it handles and answers for it. In blocking code, Ctrl-C does that.
 
@@ -884,7 +885,8 @@ class SyncEvents:
         """A subscription's deliveries, each to be answered by its own methods, or as a context: see `Delivery`.
 
         It begins again by itself where the gateway was away. The ack_deadline of what is not answered is put off for as
-        long as the iterator lives; what is not answered at its end comes again.
+        long as the iterator lives; what is not answered at its end comes again. A wait for the next delivery that is
+        cancelled, as a timeout does, is its end, too.
         """
         return self._loop.iterate(
             self._target.deliveries(subscription, credit=credit, consumer=consumer, backoff=backoff)

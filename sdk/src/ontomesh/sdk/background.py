@@ -60,13 +60,16 @@ class BackgroundLoop:
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("a blocking client cannot be used on its own event loop; use the async one there")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = asyncio.run_coroutine_threadsafe(_kept(work), self._loop)
         try:
-            return future.result()
+            result = future.result()
         except BaseException:
             # Ctrl-C interrupts the wait, not the call.
             future.cancel()
             raise
+        if isinstance(result, _Exit):
+            raise result.wanted
+        return result
 
     def start(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
         """Runs `work` on the loop meanwhile, after what was started before it.
@@ -81,27 +84,63 @@ class BackgroundLoop:
 
     def iterate(self, source: AsyncIterator[Result]) -> Iterator[Result]:
         """The items of `source`; a page of a paged one is fetched when it is needed."""
+        reads: set[asyncio.Task[Any]] = set()
         if isinstance(source, Paged):
             try:
-                while page := self.run(source.page()):
+                while page := self.run(_noted(source.page(), reads)):
                     yield from page
             finally:
-                self._close(source.aclose)
+                self._close(source.aclose, reads)
             return
         try:
             while True:
                 try:
-                    yield self.run(_next(source))
+                    yield self.run(_noted(_next(source), reads))
                 except StopAsyncIteration:
                     return
         finally:
             if isinstance(source, AsyncGenerator):
-                self._close(source.aclose)
+                self._close(source.aclose, reads)
 
-    def _close(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _close(self, close: Callable[[], Coroutine[Any, Any, None]], reads: set[asyncio.Task[Any]]) -> None:
         # Who forgot an iterator may have closed the client before, and with it the calls.
         if not self._loop.is_closed():
-            self.run(close())
+            self.run(_end(close, reads))
+
+
+class _Exit:
+    """What ends a program, on its way to the caller."""
+
+    def __init__(self, wanted: BaseException) -> None:
+        self.wanted = wanted
+
+
+async def _kept(work: Coroutine[Any, Any, Result]) -> Result | _Exit:
+    try:
+        return await work
+    except (SystemExit, KeyboardInterrupt) as wanted:
+        # Raised by a task, it would end the loop, and with it every client.
+        return _Exit(wanted)
+
+
+async def _noted(work: Coroutine[Any, Any, Result], reads: set[asyncio.Task[Any]]) -> Result:
+    task = asyncio.current_task()
+    assert task is not None
+    reads.add(task)
+    try:
+        return await work
+    finally:
+        reads.discard(task)
+
+
+async def _end(close: Callable[[], Coroutine[Any, Any, None]], reads: set[asyncio.Task[Any]]) -> None:
+    # A Ctrl-C may leave a read that nobody waits for, and what is read from cannot be closed.
+    rest = set(reads)
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest)
+    await close()
 
 
 async def _next(source: AsyncIterator[Result]) -> Result:

@@ -9,6 +9,7 @@ import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Generator
+from contextlib import suppress
 from itertools import count
 from typing import Any, Generic, TypeVar
 
@@ -17,7 +18,14 @@ from grpc.aio import EOF, AioRpcError, Metadata
 
 from ontomesh.sdk.breaker import CircuitBreaker
 from ontomesh.sdk.credentials import Credentials
-from ontomesh.sdk.errors import BrokerUnavailable, OntomeshError, SchemaUnavailable, StoreUnavailable, TokenExpired
+from ontomesh.sdk.errors import (
+    BrokerUnavailable,
+    OntomeshError,
+    SchemaUnavailable,
+    StoreUnavailable,
+    TokenExpired,
+    ValidatorUnavailable,
+)
 from ontomesh.sdk.status import error_of
 from ontomesh.sdk.tracing import Method, Tracing, end
 
@@ -27,7 +35,7 @@ Pairs = list[tuple[str, str | bytes]]
 
 _NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 # What a server answers which is there itself.
-_BEHIND = (StoreUnavailable, BrokerUnavailable, SchemaUnavailable)
+_BEHIND = (StoreUnavailable, BrokerUnavailable, SchemaUnavailable, ValidatorUnavailable)
 
 FOREVER = math.inf
 """The timeout of a call that has no deadline: a stream that lasts until it breaks. It has no span either."""
@@ -251,7 +259,9 @@ class DuplexCall(_Call[None, Response]):
 
     async def done_writing(self) -> None:
         """Says that no more requests come."""
-        await self._call.done_writing()
+        with suppress(AioRpcError, asyncio.InvalidStateError):
+            # It has ended; the answer says why.
+            await self._call.done_writing()
 
     async def read(self) -> Any:
         """The next answer, or `grpc.aio.EOF`."""

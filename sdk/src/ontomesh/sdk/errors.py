@@ -384,10 +384,6 @@ class SubscriptionAlreadyExists(AlreadyExists):
     """The subscription exists."""
 
 
-class SubscriptionPaused(FailedPrecondition):
-    """The subscription is paused."""
-
-
 class EventTypeNotFound(NotFound):
     """No such event type."""
 
@@ -517,7 +513,6 @@ EVENT_REASONS: Mapping[str, type[OntomeshError]] = {
     "SCHEMA_UNAVAILABLE": SchemaUnavailable,
     "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFound,
     "SUBSCRIPTION_ALREADY_EXISTS": SubscriptionAlreadyExists,
-    "SUBSCRIPTION_PAUSED": SubscriptionPaused,
     "EVENT_TYPE_NOT_FOUND": EventTypeNotFound,
     "DEAD_LETTER_NOT_FOUND": DeadLetterNotFound,
     "ETAG_MISMATCH": EtagMismatch,

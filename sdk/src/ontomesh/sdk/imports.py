@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from ontomesh.kernel.v1 import import_service_pb2
 from ontomesh.sdk import convert
-from ontomesh.sdk.errors import Unavailable
+from ontomesh.sdk.errors import Unavailable, ValidatorUnavailable
 from ontomesh.sdk.patience import Patience
 from ontomesh.sdk.raw import Raw
 from ontomesh.sdk.resources import Commit, Exported, Import, ImportProgress
@@ -87,6 +87,8 @@ class ImportCalls:
         while True:
             try:
                 response = await self._raw.imports.FinishImport(request, timeout=timeout)
+            except ValidatorUnavailable:
+                raise  # each try would have every document judged again
             except Unavailable:
                 # Finishing again gives the same commit.
                 if not await patience.again():

@@ -1,5 +1,6 @@
 """Lists that come in pages, read as one."""
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -58,19 +59,28 @@ class Pages(Paged[Item]):
 class Batches(Paged[Item]):
     """Items of a stream of batches."""
 
-    __slots__ = ("_batches",)
+    __slots__ = ("_batches", "_reader")
 
     def __init__(self, batches: AsyncGenerator[Sequence[Item]]) -> None:
         super().__init__()
         self._batches = batches
+        self._reader: asyncio.Task[object] | None = None
 
     async def page(self) -> Sequence[Item]:
         """The next items, at least one; empty at the end."""
-        async for items in self._batches:
-            if items:
-                return items
+        self._reader = asyncio.current_task()
+        try:
+            async for items in self._batches:
+                if items:
+                    return items
+        finally:
+            self._reader = None
         return ()
 
     async def aclose(self) -> None:
         """Ends the stream."""
+        reader = self._reader
+        if reader is not None and reader.cancelling():
+            # As after a Ctrl-C: a generator that is still on its way out cannot be closed.
+            await asyncio.wait({reader})
         await self._batches.aclose()

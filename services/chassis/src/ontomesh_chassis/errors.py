@@ -151,7 +151,7 @@ class ErrorTable:
 
     A class is looked up by its MRO, so that an entry covers its subclasses. An exception's attributes travel
     along where it has them: `message` (else `str`), `violations` (each with `field` and `description`),
-    `metadata` (strings) and `retry_after` (seconds). An exception without an entry becomes INTERNAL with a
+    `metadata` (strings), `retry_after` (seconds) and `is_costly` (see `Reply`). An exception without an entry becomes INTERNAL with a
     fixed message. The chassis' own errors are in every table.
     """
 
@@ -184,4 +184,5 @@ class ErrorTable:
             {**getattr(error, "metadata", {}), "trace_id": trace_id},
             tuple(Violation(v.field, v.description) for v in getattr(error, "violations", ())),
             getattr(error, "retry_after", None),
+            getattr(error, "is_costly", False),
         )

@@ -27,6 +27,7 @@ OPEN_SERVICES = frozenset(
     {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"}
 )
 TRACE_ID_KEY = "x-ontomesh-trace-id"
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 
 class GrpcDoor:
@@ -42,11 +43,13 @@ class GrpcDoor:
 
     async def refuse(self, reply: Reply, call: CallContext, _request: Any, context: Context) -> None:
         """Ends the call with the code, the message and the google.rpc.Status of an error."""
-        await context.abort(
-            reply.code,
-            reply.short_message,
-            (("grpc-status-details-bin", reply.status().SerializeToString()), (TRACE_ID_KEY, call.trace_id)),
-        )
+        trailers: list[tuple[str, str | bytes]] = [
+            ("grpc-status-details-bin", reply.status().SerializeToString()),
+            (TRACE_ID_KEY, call.trace_id),
+        ]
+        if reply.is_costly:
+            trailers.append((PUSHBACK_KEY, "-1"))
+        await context.abort(reply.code, reply.short_message, tuple(trailers))
 
 
 class Registry(Protocol):

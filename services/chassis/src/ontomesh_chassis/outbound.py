@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 IpAddress = IPv4Address | IPv6Address
 IpNetwork = IPv4Network | IPv6Network
@@ -41,6 +44,11 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*", re.ASCII)
 MAX_HOST = 253
 RESOLVE_SECONDS = 5.0
+MAX_LOOKUPS = 64
+
+
+_Found = Sequence[Any] | Exception
+_Lookups = dict[tuple[asyncio.AbstractEventLoop, str, int], "asyncio.Future[_Found]"]
 
 
 class AddressRefused(Exception):
@@ -77,7 +85,7 @@ class Destination:
     @property
     def authority(self) -> str:
         """The host and port as a caller names them."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return _place(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ class OutboundFilter:
 
     networks: tuple[IpNetwork, ...] = ()
     hosts: frozenset[str] = field(default_factory=frozenset)
+    _lookups: _Lookups = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> OutboundFilter:
@@ -105,12 +114,12 @@ class OutboundFilter:
                 host, port = split_target(entry) if _has_port(entry) else (canonical_host(entry), 0)
             except AddressRefused as error:
                 raise ValueError(error.message) from None
-            hosts.append(f"{host}:{port}" if port else host)
+            hosts.append(_place(host, port) if port else host)
         return cls(tuple(networks), frozenset(hosts))
 
     def names_host(self, host: str, port: int) -> bool:
         """Whether the settings name the host, which is canonical, or the host with its port."""
-        return host in self.hosts or f"{host}:{port}" in self.hosts
+        return host in self.hosts or _place(host, port) in self.hosts
 
     def names_address(self, address: IpAddress) -> bool:
         """Whether the address lies in one of the networks that the settings name."""
@@ -127,7 +136,7 @@ class OutboundFilter:
         """The addresses to connect to. Raises AddressRefused if any may not be called, Unresolved."""
         name = canonical_host(host)
         is_named = self.names_host(name, port)
-        addresses = await _addresses(name, port)
+        addresses = await _addresses(name, port, self._lookups)
         if not is_named:
             for address in addresses:
                 if why := self.refusal(address):
@@ -214,21 +223,59 @@ def _refusal(address: IpAddress) -> str:
     return "is not on the public internet" if address.is_private else ""
 
 
-async def _addresses(host: str, port: int) -> Sequence[str]:
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def _addresses(host: str, port: int, lookups: _Lookups) -> Sequence[str]:
     if _is_address(host):
         return (host,)
     try:
         async with asyncio.timeout(RESOLVE_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-            )
-    except (OSError, UnicodeError, TimeoutError) as error:
-        words = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-        raise Unresolved(f"{host} leads to no address: {words}") from None
+            found = await asyncio.shield(_lookup(host, port, lookups))
+    except TimeoutError:
+        raise Unresolved(f"{host} leads to no address: no answer in time") from None
+    if isinstance(found, Exception):
+        raise Unresolved(f"{host} leads to no address: {found}")
     addresses = list(dict.fromkeys(_with_scope(*info[4]) for info in found))
     if not addresses:
         raise Unresolved(f"{host} leads to no address")
     return addresses
+
+
+def _lookup(host: str, port: int, lookups: _Lookups) -> asyncio.Future[_Found]:
+    """The system resolver's answer, one for all who ask meanwhile.
+
+    Each lookup has a thread of its own: a resolver that hangs must not hold the threads that everything else runs in.
+    """
+    loop = asyncio.get_running_loop()
+    key = (loop, host, port)
+    if key in lookups:
+        return lookups[key]
+    if len(lookups) >= MAX_LOOKUPS:
+        raise Unresolved(f"{host} leads to no address: {MAX_LOOKUPS} other names have no answer yet")
+    future: asyncio.Future[_Found] = loop.create_future()
+
+    def settle(found: _Found) -> None:
+        del lookups[key]
+        if not future.done():
+            future.set_result(found)
+
+    def work() -> None:
+        found: _Found
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        except (OSError, UnicodeError) as error:
+            found = error
+        with suppress(RuntimeError):  # the loop has ended by now
+            loop.call_soon_threadsafe(settle, found)
+
+    lookups[key] = future
+    try:
+        threading.Thread(target=work, daemon=True, name="resolver").start()
+    except RuntimeError as error:
+        settle(error)
+    return future
 
 
 def _with_scope(address: object, port: object, flow: object = 0, scope: object = 0) -> str:

@@ -48,7 +48,8 @@ class Violation(NamedTuple):
 class Reply:
     """An error as the caller sees it; `metadata` holds the trace id, `retry_after` is in seconds.
 
-    `http_override` is for HTTP's own refusals, such as 405, whose status no canonical code has.
+    One that `is_costly` tells gRPC clients not to repeat the call of their own accord: what it did is not to be done over
+    and over. `http_override` is for HTTP's own refusals, such as 405, whose status no canonical code has.
     """
 
     code: StatusCode
@@ -58,6 +59,7 @@ class Reply:
     metadata: dict[str, str] = field(default_factory=dict)
     violations: tuple[Violation, ...] = ()
     retry_after: float | None = None
+    is_costly: bool = False
     http_override: int | None = None
 
     @property

@@ -332,9 +332,13 @@ class CommitRejected(KernelError):
 
 
 class ValidatorUnavailable(KernelError):
-    """A validator did not answer in time, or failed, and no commit counts without it."""
+    """A validator did not answer in time, or failed, and no commit counts without it.
+
+    A call that is repeated asks all validators again, as they fail.
+    """
 
     retry_after = 1.0
+    is_costly = True
 
     @classmethod
     def of(cls, name: str, cause: str) -> Self:

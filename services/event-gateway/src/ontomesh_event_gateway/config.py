@@ -31,6 +31,10 @@ class GatewaySettings(ServiceSettings):
         default=None, description="File that holds the token for NATS, instead of nats_token."
     )
     nats_replicas: int = Field(default=1, ge=1, le=5, description="On how many NATS servers each stream lies: 1 or 3.")
+    nats_sync_interval: str = Field(
+        default="",
+        description="When the NATS servers sync to their disks, for those who ask the gateway: NATS itself does not tell.",
+    )
     events_max_age_seconds: PositiveInt = Field(default=7 * DAY, description="How long events are kept, in seconds.")
     events_max_bytes: int = Field(
         default=4 << 30, ge=1 << 16, description="The most that the event stream takes; then publishing is refused."

@@ -84,10 +84,6 @@ class SubscriptionAlreadyExists(GatewayError):
     """The subscription exists."""
 
 
-class SubscriptionPaused(GatewayError):
-    """The subscription is paused."""
-
-
 class EventTypeNotFound(GatewayError):
     """There is no such event type."""
 

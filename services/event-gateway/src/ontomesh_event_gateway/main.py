@@ -80,7 +80,7 @@ async def serve_gateway(settings: GatewaySettings) -> int:
         resources.push_async_callback(spool.close)
         watch_spool(spool, spool.age, registry)
         stored = StoredMessages(connection)
-        dead_letters = NatsDeadLetters(stored, acks, decode_stored)
+        dead_letters = NatsDeadLetters(stored, acks, decode_stored, without_data)
         attempts = NatsAttempts(stored, acks, registry)
         events = NatsEvents(connection, stored, decode_stored)
         consumers = NatsConsumers(connection)
@@ -91,12 +91,21 @@ async def serve_gateway(settings: GatewaySettings) -> int:
         consuming = Consuming(
             catalog,
             Surroundings(
-                consumers, events, dead_letters, attempts, consumer_metrics, decode_stored, rights_of, deliver_span
+                consumers,
+                events,
+                dead_letters,
+                attempts,
+                consumer_metrics,
+                decode_stored,
+                rights_of,
+                deliver_span,
+                subscription_records.wait_current,
             ),
         )
         consumer_metrics.watch(lambda: consuming.pumps)
         catalog.on_change(consumer_metrics.changed)
-        subscriptions = Subscriptions(catalog, consuming, consumers, events, dead_letters, attempts)
+        up_to_date = subscription_records.wait_current
+        subscriptions = Subscriptions(catalog, consuming, consumers, events, dead_letters, attempts, up_to_date)
         spooling = Spooling(publisher, spool, dead_letters)
         type_records = NatsRecords(connection, EVENT_TYPES_BUCKET, settings.nats_replicas)
         types = RememberedRecords(type_records, settings.home / "data" / f"{EVENT_TYPES_BUCKET}.json")
@@ -186,6 +195,7 @@ def _retention(settings: GatewaySettings) -> Retention:
         settings.events_max_bytes,
         settings.events_dedup_seconds,
         settings.nats_replicas,
+        settings.nats_sync_interval,
     )
 
 

@@ -128,7 +128,10 @@ class DeadLetters(Protocol):
     """Where events go that cannot go on."""
 
     async def put(self, subscription: str, event: Event, error: str, attempts: int, sequence: int) -> None:
-        """Keeps a dead letter durably. Raises BrokerUnavailable, StreamFull."""
+        """Keeps a dead letter durably, without its data where the broker takes no message as large.
+
+        Raises BrokerUnavailable, StreamFull; TooLarge where it takes it not even so.
+        """
 
 
 # --- the encoded form
@@ -237,6 +240,9 @@ class Pull(Protocol):
 
     def nak(self, reply: bytes, delay: int = 0) -> None:
         """Wants a message again, after a delay in microseconds."""
+
+    def untried(self, arrival: "Arrival") -> None:
+        """Tells that nobody was sent a message: it counts for no attempt, wherever it comes next."""
 
     def progress(self, reply: bytes) -> None:
         """Begins a message's time anew."""

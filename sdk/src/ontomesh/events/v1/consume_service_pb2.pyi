@@ -171,7 +171,9 @@ class ConsumeNak(_message.Message):
     """Why; at most 1,024 bytes. Kept with the attempt."""
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
-        """When to try again at the earliest: 0 s to 24 h."""
+        """When to try again at the earliest: 0 s to 24 h. Until then the event is one of the subscription's max_outstanding,
+        and in an ordered subscription holds up its partition.
+        """
 
     def __init__(
         self,

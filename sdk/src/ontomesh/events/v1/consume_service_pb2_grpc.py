@@ -57,7 +57,8 @@ class ConsumeServiceServicer:
         replica, share its events.
 
         Events are delivered at least once: what is neither acknowledged nor rejected when the stream ends, or within the
-        subscription's ack_deadline, is delivered again. Needs `consume` on the subscription and to be its owner.
+        subscription's ack_deadline, is delivered again. What a consumer was never sent, because it had no credit left or
+        went away, counts for no attempt. Needs `consume` on the subscription and to be its owner.
         Errors: INVALID_REQUEST, SUBSCRIPTION_NOT_FOUND (also when it is deleted meanwhile), PERMISSION_DENIED,
         BROKER_UNAVAILABLE, DRAINING. While the subscription is paused the stream stays open and quiet.
         """
@@ -69,7 +70,8 @@ class ConsumeServiceServicer:
         """Streams the events that fit a filter, in the stream's order, without acknowledgements. Nothing is kept of the
         caller: who loses the stream begins again after the last sequence it got. A slow reader holds up only itself. Needs `consume` on the types it gets; events that the caller may not
         consume, and kernel events of branches that it may not read, are passed over.
-        Errors: INVALID_REQUEST, START_NOT_RETAINED, BROKER_UNAVAILABLE, DRAINING.
+        Errors: INVALID_REQUEST, START_NOT_RETAINED (also when the broker has lost its store meanwhile), BROKER_UNAVAILABLE,
+        DRAINING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,8 @@ class ConsumeServiceStub:
     replica, share its events.
 
     Events are delivered at least once: what is neither acknowledged nor rejected when the stream ends, or within the
-    subscription's ack_deadline, is delivered again. Needs `consume` on the subscription and to be its owner.
+    subscription's ack_deadline, is delivered again. What a consumer was never sent, because it had no credit left or
+    went away, counts for no attempt. Needs `consume` on the subscription and to be its owner.
     Errors: INVALID_REQUEST, SUBSCRIPTION_NOT_FOUND (also when it is deleted meanwhile), PERMISSION_DENIED,
     BROKER_UNAVAILABLE, DRAINING. While the subscription is paused the stream stays open and quiet.
     """
@@ -47,7 +48,8 @@ class ConsumeServiceStub:
     """Streams the events that fit a filter, in the stream's order, without acknowledgements. Nothing is kept of the
     caller: who loses the stream begins again after the last sequence it got. A slow reader holds up only itself. Needs `consume` on the types it gets; events that the caller may not
     consume, and kernel events of branches that it may not read, are passed over.
-    Errors: INVALID_REQUEST, START_NOT_RETAINED, BROKER_UNAVAILABLE, DRAINING.
+    Errors: INVALID_REQUEST, START_NOT_RETAINED (also when the broker has lost its store meanwhile), BROKER_UNAVAILABLE,
+    DRAINING.
     """
 
 @_typing.type_check_only
@@ -61,7 +63,8 @@ class ConsumeServiceAsyncStub(ConsumeServiceStub):
     replica, share its events.
 
     Events are delivered at least once: what is neither acknowledged nor rejected when the stream ends, or within the
-    subscription's ack_deadline, is delivered again. Needs `consume` on the subscription and to be its owner.
+    subscription's ack_deadline, is delivered again. What a consumer was never sent, because it had no credit left or
+    went away, counts for no attempt. Needs `consume` on the subscription and to be its owner.
     Errors: INVALID_REQUEST, SUBSCRIPTION_NOT_FOUND (also when it is deleted meanwhile), PERMISSION_DENIED,
     BROKER_UNAVAILABLE, DRAINING. While the subscription is paused the stream stays open and quiet.
     """
@@ -69,7 +72,8 @@ class ConsumeServiceAsyncStub(ConsumeServiceStub):
     """Streams the events that fit a filter, in the stream's order, without acknowledgements. Nothing is kept of the
     caller: who loses the stream begins again after the last sequence it got. A slow reader holds up only itself. Needs `consume` on the types it gets; events that the caller may not
     consume, and kernel events of branches that it may not read, are passed over.
-    Errors: INVALID_REQUEST, START_NOT_RETAINED, BROKER_UNAVAILABLE, DRAINING.
+    Errors: INVALID_REQUEST, START_NOT_RETAINED (also when the broker has lost its store meanwhile), BROKER_UNAVAILABLE,
+    DRAINING.
     """
 
 class ConsumeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -86,7 +90,8 @@ class ConsumeServiceServicer(metaclass=_abc_1.ABCMeta):
         replica, share its events.
 
         Events are delivered at least once: what is neither acknowledged nor rejected when the stream ends, or within the
-        subscription's ack_deadline, is delivered again. Needs `consume` on the subscription and to be its owner.
+        subscription's ack_deadline, is delivered again. What a consumer was never sent, because it had no credit left or
+        went away, counts for no attempt. Needs `consume` on the subscription and to be its owner.
         Errors: INVALID_REQUEST, SUBSCRIPTION_NOT_FOUND (also when it is deleted meanwhile), PERMISSION_DENIED,
         BROKER_UNAVAILABLE, DRAINING. While the subscription is paused the stream stays open and quiet.
         """
@@ -100,7 +105,8 @@ class ConsumeServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams the events that fit a filter, in the stream's order, without acknowledgements. Nothing is kept of the
         caller: who loses the stream begins again after the last sequence it got. A slow reader holds up only itself. Needs `consume` on the types it gets; events that the caller may not
         consume, and kernel events of branches that it may not read, are passed over.
-        Errors: INVALID_REQUEST, START_NOT_RETAINED, BROKER_UNAVAILABLE, DRAINING.
+        Errors: INVALID_REQUEST, START_NOT_RETAINED (also when the broker has lost its store meanwhile), BROKER_UNAVAILABLE,
+        DRAINING.
         """
 
 def add_ConsumeServiceServicer_to_server(servicer: ConsumeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -28,7 +28,9 @@ if _version_not_supported:
 class DeadLetterServiceStub:
     """DeadLetterService holds what could not be delivered, and the account of deliveries. Needs `consume` on the
     subscription; deleting and redriving are its owner's, or that of whoever has `admin` on every database. Dead letters
-    of `@publish` (events that were refused when they were published) need `admin`.
+    of `@publish` (events that were refused when they were published) need `admin`. Listings leave out what concerns events
+    that the caller may not consume by the subscription, and kernel events of branches that it may not read: a page may
+    have fewer than were asked for, or none, and go on.
 
     Dead letters are kept for 30 days, attempts for 7, by default; the oldest attempts make room for new ones.
     """
@@ -64,7 +66,9 @@ class DeadLetterServiceStub:
 class DeadLetterServiceServicer:
     """DeadLetterService holds what could not be delivered, and the account of deliveries. Needs `consume` on the
     subscription; deleting and redriving are its owner's, or that of whoever has `admin` on every database. Dead letters
-    of `@publish` (events that were refused when they were published) need `admin`.
+    of `@publish` (events that were refused when they were published) need `admin`. Listings leave out what concerns events
+    that the caller may not consume by the subscription, and kernel events of branches that it may not read: a page may
+    have fewer than were asked for, or none, and go on.
 
     Dead letters are kept for 30 days, attempts for 7, by default; the oldest attempts make room for new ones.
     """
@@ -134,7 +138,9 @@ def add_DeadLetterServiceServicer_to_server(servicer, server):
 class DeadLetterService:
     """DeadLetterService holds what could not be delivered, and the account of deliveries. Needs `consume` on the
     subscription; deleting and redriving are its owner's, or that of whoever has `admin` on every database. Dead letters
-    of `@publish` (events that were refused when they were published) need `admin`.
+    of `@publish` (events that were refused when they were published) need `admin`. Listings leave out what concerns events
+    that the caller may not consume by the subscription, and kernel events of branches that it may not read: a page may
+    have fewer than were asked for, or none, and go on.
 
     Dead letters are kept for 30 days, attempts for 7, by default; the oldest attempts make room for new ones.
     """

@@ -29,7 +29,9 @@ GRPC_VERSION: str
 class DeadLetterServiceStub:
     """DeadLetterService holds what could not be delivered, and the account of deliveries. Needs `consume` on the
     subscription; deleting and redriving are its owner's, or that of whoever has `admin` on every database. Dead letters
-    of `@publish` (events that were refused when they were published) need `admin`.
+    of `@publish` (events that were refused when they were published) need `admin`. Listings leave out what concerns events
+    that the caller may not consume by the subscription, and kernel events of branches that it may not read: a page may
+    have fewer than were asked for, or none, and go on.
 
     Dead letters are kept for 30 days, attempts for 7, by default; the oldest attempts make room for new ones.
     """
@@ -56,7 +58,9 @@ class DeadLetterServiceStub:
 class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
     """DeadLetterService holds what could not be delivered, and the account of deliveries. Needs `consume` on the
     subscription; deleting and redriving are its owner's, or that of whoever has `admin` on every database. Dead letters
-    of `@publish` (events that were refused when they were published) need `admin`.
+    of `@publish` (events that were refused when they were published) need `admin`. Listings leave out what concerns events
+    that the caller may not consume by the subscription, and kernel events of branches that it may not read: a page may
+    have fewer than were asked for, or none, and go on.
 
     Dead letters are kept for 30 days, attempts for 7, by default; the oldest attempts make room for new ones.
     """
@@ -79,7 +83,9 @@ class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
 class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
     """DeadLetterService holds what could not be delivered, and the account of deliveries. Needs `consume` on the
     subscription; deleting and redriving are its owner's, or that of whoever has `admin` on every database. Dead letters
-    of `@publish` (events that were refused when they were published) need `admin`.
+    of `@publish` (events that were refused when they were published) need `admin`. Listings leave out what concerns events
+    that the caller may not consume by the subscription, and kernel events of branches that it may not read: a page may
+    have fewer than were asked for, or none, and go on.
 
     Dead letters are kept for 30 days, attempts for 7, by default; the oldest attempts make room for new ones.
     """

@@ -58,8 +58,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """[NOT_FOUND] No such subscription. Metadata: `subscription`."""
     ERROR_REASON_SUBSCRIPTION_ALREADY_EXISTS: _ErrorReason.ValueType  # 31
     """[ALREADY_EXISTS] The subscription exists. Metadata: `subscription`."""
-    ERROR_REASON_SUBSCRIPTION_PAUSED: _ErrorReason.ValueType  # 32
-    """[FAILED_PRECONDITION] The subscription is paused. Metadata: `subscription`."""
     ERROR_REASON_EVENT_TYPE_NOT_FOUND: _ErrorReason.ValueType  # 33
     """[NOT_FOUND] No such event type. Metadata: `type`."""
     ERROR_REASON_DEAD_LETTER_NOT_FOUND: _ErrorReason.ValueType  # 34
@@ -77,7 +75,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     room. Metadata: `stream`.
     """
     ERROR_REASON_SPOOL_FULL: _ErrorReason.ValueType  # 52
-    """[RESOURCE_EXHAUSTED] The broker is away and the spool is full. Metadata: `limit`, in bytes."""
+    """[RESOURCE_EXHAUSTED] The broker is away and the spool is full or cannot be written, or more is published than the
+    broker takes and what waits for it is full. Metadata: `limit`, in bytes.
+    """
     ERROR_REASON_NOT_REACHED: _ErrorReason.ValueType  # 53
     """[ABORTED] An event of the same request before this one was not stored; so that order is kept, neither was this."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 54
@@ -126,8 +126,6 @@ ERROR_REASON_SUBSCRIPTION_NOT_FOUND: ErrorReason.ValueType  # 30
 """[NOT_FOUND] No such subscription. Metadata: `subscription`."""
 ERROR_REASON_SUBSCRIPTION_ALREADY_EXISTS: ErrorReason.ValueType  # 31
 """[ALREADY_EXISTS] The subscription exists. Metadata: `subscription`."""
-ERROR_REASON_SUBSCRIPTION_PAUSED: ErrorReason.ValueType  # 32
-"""[FAILED_PRECONDITION] The subscription is paused. Metadata: `subscription`."""
 ERROR_REASON_EVENT_TYPE_NOT_FOUND: ErrorReason.ValueType  # 33
 """[NOT_FOUND] No such event type. Metadata: `type`."""
 ERROR_REASON_DEAD_LETTER_NOT_FOUND: ErrorReason.ValueType  # 34
@@ -145,7 +143,9 @@ ERROR_REASON_STREAM_FULL: ErrorReason.ValueType  # 51
 room. Metadata: `stream`.
 """
 ERROR_REASON_SPOOL_FULL: ErrorReason.ValueType  # 52
-"""[RESOURCE_EXHAUSTED] The broker is away and the spool is full. Metadata: `limit`, in bytes."""
+"""[RESOURCE_EXHAUSTED] The broker is away and the spool is full or cannot be written, or more is published than the
+broker takes and what waits for it is full. Metadata: `limit`, in bytes.
+"""
 ERROR_REASON_NOT_REACHED: ErrorReason.ValueType  # 53
 """[ABORTED] An event of the same request before this one was not stored; so that order is kept, neither was this."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 54

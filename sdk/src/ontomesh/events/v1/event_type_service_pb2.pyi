@@ -346,7 +346,9 @@ class GetEventStreamResponse(_message.Message):
     replicas: _builtins.int
     """On how many nodes each event lies."""
     sync_interval: _builtins.str
-    """What the broker answers of its syncing: `always`, an interval such as `2m0s`, or empty where it does not say."""
+    """When the broker syncs what it stores to its disk: `always`, before it acknowledges, or an interval such as `2m`. The
+    broker does not tell it; it is what the gateway's setting ONTOMESH_NATS_SYNC_INTERVAL says, and empty without that.
+    """
     spool_bytes: _builtins.int
     """Bytes in this replica's spool."""
     spool_events: _builtins.int

@@ -37,6 +37,7 @@ class PublishRequest(_message.Message):
     dead_letter_refused: _builtins.bool
     """Keeps events that are refused for good as dead letters of the subscription `@publish`, with the reason, and answers
     DEAD_LETTERED for them: for publishers with nobody to tell. Data that are too large are left out of the dead letter.
+    Events that the caller may not publish are REFUSED all the same.
     """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_cloud_event_pb2.CloudEvent]:

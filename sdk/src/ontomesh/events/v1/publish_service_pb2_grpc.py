@@ -71,10 +71,11 @@ class PublishServiceServicer:
 
     def PublishStream(self, request_iterator, context):
         """Publishes any number of events, many to a message. Each message is treated as `Publish` treats a request and
-        answered, in order; several may be under way at once, at most 64, then the gateway reads no more until it has
-        answered. When a message holds a failure that may pass, the messages after it that are not stored yet fail with
+        answered, in order; several may be under way at once, at most 64 or 16 MiB, then the gateway reads no more until it
+        has answered. When a message holds a failure that may pass, the messages after it that are not stored yet fail with
         NOT_REACHED, until one comes that bears the same number or a smaller one: the sender begins again at the first
-        failure. A message as a whole that is refused ends the stream, once those before it are answered.
+        failure. A message as a whole that is refused ends the stream, once those before it are answered; DRAINING ends it so,
+        too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,10 +46,11 @@ class PublishServiceStub:
     """
     PublishStream: _grpc.StreamStreamMultiCallable[_publish_service_pb2.PublishStreamRequest, _publish_service_pb2.PublishStreamResponse]
     """Publishes any number of events, many to a message. Each message is treated as `Publish` treats a request and
-    answered, in order; several may be under way at once, at most 64, then the gateway reads no more until it has
-    answered. When a message holds a failure that may pass, the messages after it that are not stored yet fail with
+    answered, in order; several may be under way at once, at most 64 or 16 MiB, then the gateway reads no more until it
+    has answered. When a message holds a failure that may pass, the messages after it that are not stored yet fail with
     NOT_REACHED, until one comes that bears the same number or a smaller one: the sender begins again at the first
-    failure. A message as a whole that is refused ends the stream, once those before it are answered.
+    failure. A message as a whole that is refused ends the stream, once those before it are answered; DRAINING ends it so,
+    too.
     """
 
 @_typing.type_check_only
@@ -70,10 +71,11 @@ class PublishServiceAsyncStub(PublishServiceStub):
     """
     PublishStream: _aio.StreamStreamMultiCallable[_publish_service_pb2.PublishStreamRequest, _publish_service_pb2.PublishStreamResponse]  # type: ignore[assignment]
     """Publishes any number of events, many to a message. Each message is treated as `Publish` treats a request and
-    answered, in order; several may be under way at once, at most 64, then the gateway reads no more until it has
-    answered. When a message holds a failure that may pass, the messages after it that are not stored yet fail with
+    answered, in order; several may be under way at once, at most 64 or 16 MiB, then the gateway reads no more until it
+    has answered. When a message holds a failure that may pass, the messages after it that are not stored yet fail with
     NOT_REACHED, until one comes that bears the same number or a smaller one: the sender begins again at the first
-    failure. A message as a whole that is refused ends the stream, once those before it are answered.
+    failure. A message as a whole that is refused ends the stream, once those before it are answered; DRAINING ends it so,
+    too.
     """
 
 class PublishServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -103,10 +105,11 @@ class PublishServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_publish_service_pb2.PublishStreamResponse], _abc.AsyncIterator[_publish_service_pb2.PublishStreamResponse]]:
         """Publishes any number of events, many to a message. Each message is treated as `Publish` treats a request and
-        answered, in order; several may be under way at once, at most 64, then the gateway reads no more until it has
-        answered. When a message holds a failure that may pass, the messages after it that are not stored yet fail with
+        answered, in order; several may be under way at once, at most 64 or 16 MiB, then the gateway reads no more until it
+        has answered. When a message holds a failure that may pass, the messages after it that are not stored yet fail with
         NOT_REACHED, until one comes that bears the same number or a smaller one: the sender begins again at the first
-        failure. A message as a whole that is refused ends the stream, once those before it are answered.
+        failure. A message as a whole that is refused ends the stream, once those before it are answered; DRAINING ends it so,
+        too.
         """
 
 def add_PublishServiceServicer_to_server(servicer: PublishServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

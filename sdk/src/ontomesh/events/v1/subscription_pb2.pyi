@@ -195,7 +195,8 @@ Global___Subscription: _TypeAlias = Subscription  # noqa: Y015
 class Filter(_message.Message):
     """Filter says which events are wanted: those that fit every part that is set. Within a part, one of its patterns must
     fit. A pattern is a text in which `*` stands for any characters; case counts. An empty filter fits every event. A part
-    has at most 100 patterns of 1 to 1,024 bytes each; classes and paths are names, without `*`.
+    has at most 100 patterns of 1 to 1,024 bytes each; those of subjects and attributes may be empty, too, and fit the empty
+    text. Classes and paths are names, without `*`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -127,7 +127,9 @@ class ProposedChange(_message.Message):
 
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The properties that change, as paths; empty for an insert or a deletion."""
+        """The properties that change, as paths; empty for an insert or a deletion. Where the paths would exceed 256 KiB, only
+        the document's own properties.
+        """
 
     def __init__(
         self,

@@ -28,6 +28,14 @@ CREDIT = 100
 _log = logging.getLogger(__name__)
 
 
+class HandlerExit(Exception):
+    """A handler wants the program to end; raised as it is in a task, that would end the event loop at once."""
+
+    def __init__(self, wanted: BaseException) -> None:
+        super().__init__(f"{type(wanted).__name__} {wanted}")
+        self.wanted = wanted
+
+
 class ConsumeCalls(GatewayCalls):
     """Receiving events with acknowledgements."""
 
@@ -45,8 +53,9 @@ class ConsumeCalls(GatewayCalls):
         """Handles a subscription's events until it is cancelled; it begins again by itself where the gateway was away.
 
         An event is done with when the handler returns. `Retry` asks for it again, `Reject` makes a dead letter of it,
-        and after any other exception it comes again as `backoff` says. While a handler runs, the subscription's
-        ack_deadline is put off. Consumers of one subscription share its events, in this process and elsewhere.
+        and after any other exception it comes again as `backoff` says; `SystemExit` ends the consumer. While a handler
+        runs, the subscription's ack_deadline is put off. Consumers of one subscription share its events, in this process
+        and elsewhere.
 
         What is cancelled finishes what it handles and answers for it. In blocking code, Ctrl-C does that.
 
@@ -71,6 +80,8 @@ class ConsumeCalls(GatewayCalls):
             done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
             for worker in done:
                 worker.result()
+        except HandlerExit as exit:
+            raise exit.wanted from None
         finally:
             try:
                 await feed.close(grace)
@@ -92,7 +103,8 @@ class ConsumeCalls(GatewayCalls):
         """A subscription's deliveries, each to be answered by its own methods, or as a context: see `Delivery`.
 
         It begins again by itself where the gateway was away. The ack_deadline of what is not answered is put off for as
-        long as the iterator lives; what is not answered at its end comes again.
+        long as the iterator lives; what is not answered at its end comes again. A wait for the next delivery that is
+        cancelled, as a timeout does, is its end, too.
         """
         return Batches(self._deliveries(subscription, credit, consumer, backoff))
 
@@ -124,9 +136,24 @@ async def _work(feed: Feed, call: Callable[[Delivery], Awaitable[object]]) -> No
     while (delivery := await feed.take_one()) is not None:
         try:
             with delivery:
-                await call(delivery)
+                await _handle(delivery, call)
+        except HandlerExit:
+            raise
         except Exception as error:  # noqa: BLE001 - it is told to the gateway, and the next event is handled
             _log.warning("handling %s failed: %s", delivery.event.id, error, exc_info=error)
+
+
+async def _handle(delivery: Delivery, call: Callable[[Delivery], Awaitable[object]]) -> None:
+    try:
+        await call(delivery)
+    except (SystemExit, KeyboardInterrupt) as wanted:
+        raise HandlerExit(wanted) from None
+    except asyncio.CancelledError as cancelled:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Of something that the handler waited for: the consumer goes on.
+        raise RuntimeError("what the handler waited for was cancelled") from cancelled
 
 
 def _caller(handler: Handler, threads: ThreadPoolExecutor) -> Callable[[Delivery], Awaitable[object]]:
@@ -135,9 +162,16 @@ def _caller(handler: Handler, threads: ThreadPoolExecutor) -> Callable[[Delivery
     if is_async:
         return handler  # type: ignore[return-value]
 
+    def in_thread(delivery: Delivery) -> object:
+        try:
+            return handler(delivery)
+        except StopIteration as error:
+            # No future takes it, and the wait for this one would never end.
+            raise RuntimeError("the handler raised StopIteration") from error
+
     async def call(delivery: Delivery) -> object:
         loop = asyncio.get_running_loop()
-        result: Any = await loop.run_in_executor(threads, copy_context().run, handler, delivery)
+        result: Any = await loop.run_in_executor(threads, copy_context().run, in_thread, delivery)
         return await result if inspect.isawaitable(result) else result
 
     return call

@@ -119,7 +119,7 @@ class Feed:
         self._settled = asyncio.Event()
         self._is_stopping = False
         self._ending = asyncio.Event()
-        self._failure: OntomeshError | None = None
+        self._failure: Exception | None = None
         self._runner = asyncio.create_task(self._run())
 
     async def take(self) -> list[Delivery]:
@@ -197,8 +197,10 @@ class Feed:
     def _on_loop(self, work: Callable[..., None], *arguments: object) -> None:
         if threading.get_ident() == self._thread:
             work(*arguments)
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(work, *arguments)
+        else:
+            with suppress(RuntimeError):
+                # The loop is closed: the event comes again.
+                self._loop.call_soon_threadsafe(work, *arguments)
 
     def _acknowledge(self, delivery: Delivery) -> None:
         if self._with_handlers.pop(delivery.sequence, None) is None:
@@ -249,6 +251,10 @@ class Feed:
                     self._wake()
                     return
                 _log.info("consuming from %s broke off and goes on: %s", self._subscription, error.message)
+            except Exception as error:  # noqa: BLE001 - whoever waits for deliveries is told
+                self._failure = error
+                self._wake()
+                return
             await patience.again()
 
     async def _attempt(self, patience: Patience) -> None:

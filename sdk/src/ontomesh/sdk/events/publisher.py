@@ -15,7 +15,7 @@ from grpc.aio import EOF
 
 from ontomesh.events.v1 import cloud_event_pb2, publish_service_pb2
 from ontomesh.sdk.call import FOREVER, DuplexCall
-from ontomesh.sdk.errors import ConnectionFailed, DeadlineExceeded, OntomeshError
+from ontomesh.sdk.errors import ConnectionFailed, DeadlineExceeded, OntomeshError, TooLarge
 from ontomesh.sdk.events import wire
 from ontomesh.sdk.events.event import Event
 from ontomesh.sdk.events.origin import started
@@ -29,6 +29,7 @@ Types = Mapping[str, str] | Callable[[str], str]
 
 BATCH_EVENTS = 256
 BATCH_BYTES = 2 << 20
+MESSAGE_BYTES = 8 << 20
 IN_FLIGHT = 8
 OUTSTANDING = 10_000
 OUTSTANDING_BYTES = 64 << 20
@@ -77,6 +78,7 @@ class AsyncPublisher:
         self._count = self._bytes = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._moved = time.monotonic()
         self._is_closing = self._is_halted = False
         self._worker: asyncio.Task[None] | None = None
@@ -108,6 +110,7 @@ class AsyncPublisher:
         Raises:
             InvalidEvent: The event is no CloudEvent.
             DataViolation: The data do not fit the schema of the event's type.
+            TooLarge: The event is larger than a message to the gateway may be; nothing was sent.
             OntomeshError: Whatever else kept it from being accepted, for as long as the publisher tries.
         """
         future = await self.publish_async(subject, payload, headers=headers)
@@ -134,18 +137,25 @@ class AsyncPublisher:
             message = self._message(subject, payload, headers)
         started(message)
         size = message.ByteSize()
-        while self._count >= self._most or self._bytes >= OUTSTANDING_BYTES:
-            self._room.clear()
-            await self._room.wait()
-        if not self._count:
-            self._moved = time.monotonic()
-        self._count += 1
-        self._bytes += size
-        future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
-        self._waiting.append((message, size, future))
-        self._wake.set()
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._run())
+        if size > MESSAGE_BYTES:
+            # Alone it would end the stream for all that wait with it.
+            raise TooLarge(f"the event has {size:,} bytes: a message to the gateway has at most {MESSAGE_BYTES:,}")
+        # One after the other, so that nobody overtakes who waits for room.
+        async with self._turn:
+            while self._count >= self._most or self._bytes >= OUTSTANDING_BYTES:
+                self._room.clear()
+                await self._room.wait()
+            if self._worker is None:
+                self._worker = asyncio.create_task(self._run())
+            elif self._worker.done():
+                raise RuntimeError("the publisher is closed")
+            if not self._count:
+                self._moved = time.monotonic()
+            self._count += 1
+            self._bytes += size
+            future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
+            self._waiting.append((message, size, future))
+            self._wake.set()
         return future
 
     async def flush(self) -> None:
@@ -161,7 +171,9 @@ class AsyncPublisher:
         self._wake.set()
         self._ended(self)
         if self._worker is not None:
-            await asyncio.shield(self._worker)
+            await asyncio.wait({self._worker})
+            if not self._worker.cancelled():
+                self._worker.result()
 
     async def __aenter__(self) -> Self:
         return self
@@ -192,6 +204,14 @@ class AsyncPublisher:
 
     async def _run(self) -> None:
         """Publishes all there is; ends when the publisher is closed and everything is answered."""
+        try:
+            await self._publish_all()
+        finally:
+            self._is_closing = True
+            self._again()
+            self._give_up(ConnectionFailed("the publisher was ended"))
+
+    async def _publish_all(self) -> None:
         patience = Patience(None)
         while not (self._is_closing and not self._waiting):
             if not self._waiting:
@@ -270,10 +290,10 @@ class AsyncPublisher:
 
     def _take(self, answer: publish_service_pb2.PublishStreamResponse) -> OntomeshError | None:
         """Tells the senders of a message's events; keeps those that failed and returns why the first did."""
-        number, batch = self._sent.popleft()
-        if answer.number != number or len(answer.results) != len(batch):
-            self._sent.appendleft((number, batch))
+        number, batch = self._sent[0] if self._sent else (0, [])
+        if not batch or answer.number != number or len(answer.results) != len(batch):
             raise ConnectionFailed("the event gateway answered another message than was due")
+        self._sent.popleft()
         first: OntomeshError | None = None
         for waiting, result in zip(batch, answer.results, strict=True):
             outcome = result.outcome

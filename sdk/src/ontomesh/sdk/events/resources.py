@@ -214,7 +214,7 @@ class EventStream:
         first_time: When the oldest was stored; None if there is none.
         deduplication_window: How long `source` and `id` are remembered.
         replicas: On how many nodes each event lies.
-        sync_interval: When the broker syncs: `always`, an interval, or empty where it does not say.
+        sync_interval: When the broker syncs: `always`, an interval, or empty where the gateway was not told.
         spool_bytes: Bytes in the answering gateway's spool.
         spool_events: Events in it.
     """

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,14 +62,19 @@ class GatewayPublisher:
 
     async def publish(self, events: Sequence[KernelEvent], seconds: float) -> tuple[Sequence[Outcome], str]:
         """See `ports.Publisher`."""
+        deadline = time.monotonic() + seconds
         request = publish_service_pb2.PublishRequest(require_stored=True, dead_letter_refused=True)
         for index, event in enumerate(events):
             _write(event, request.events.add())
             if index % _STEP == _STEP - 1:
                 await asyncio.sleep(0)
+        # Whoever stood still for too long may no longer hold the lease.
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise PublishingFailed("the time to publish had run out before it began")
         with _spans(events) as noted:
             try:
-                answer: publish_service_pb2.PublishResponse = await self._publish(request, timeout=seconds)
+                answer: publish_service_pb2.PublishResponse = await self._publish(request, timeout=round(left, 1))
             except (OntomeshError, ConfigurationError) as error:
                 noted.failed(str(error))
                 raise PublishingFailed(str(error)) from error

@@ -23,8 +23,16 @@ _SHARE = 32
 
 _READ_COMMITS = 64
 _READ_BYTES = 256 << 10
+_HELD_BYTES = 32 << 20
+"""When more than this was read and waits, what is not due yet is put back."""
+
+_LARGE_BYTES = 128 << 10
+"""Bodies that are larger together are compared in a thread."""
 _STEP = 8
 """So many events are made before others on the loop have their turn."""
+
+_MANY_LINES = 500
+"""So many lines are looked at before others on the loop have their turn."""
 
 _KEEP_AT_ONCE = 64
 _FORGET_SECONDS = 10.0
@@ -61,6 +69,7 @@ class Backlog:
         self._behind: OrderedDict[str, Progress] = OrderedDict()
         self._moved: dict[str, Progress] = {}
         self._origin: tuple[Piece, Origin] | None = None
+        self._held = 0
 
     @property
     def behind(self) -> int:
@@ -77,6 +86,11 @@ class Backlog:
         """Whether cursors are further than those kept."""
         return bool(self._moved)
 
+    @property
+    def has_many_unkept(self) -> bool:
+        """Whether these are more than are kept at once."""
+        return len(self._moved) > _KEEP_AT_ONCE
+
     async def load(self) -> None:
         """Begin with the cursors that are kept."""
         now = self._monotonic()
@@ -88,10 +102,14 @@ class Backlog:
         """Look where the lines stand now."""
         lines = {line.id: line for line in await self._store.outbox.lines()}
         now = self._clock()
-        for line in lines.values():
+        for number, line in enumerate(lines.values(), 1):
+            if number % _MANY_LINES == 0:
+                await asyncio.sleep(0)
             progress = self._lines.get(line.id)
             if progress is None:
                 progress = self._lines[line.id] = self._begin(line, now)
+            elif progress.line is line and progress.missed_at is None and not line.is_ended:
+                continue
             else:
                 progress.see(line, now)
             if progress.is_behind:
@@ -108,17 +126,20 @@ class Backlog:
         return Progress(line, cursor, orphan[0].version, cursor, now)
 
     async def _forget_missing(self, present: Collection[str]) -> None:
+        if len(present) == len(self._lines) and not self._orphans:
+            return
         now = self._monotonic()
-        for id, progress in list(self._lines.items()):
+        gone: list[Progress] = []
+        for id, progress in self._lines.items():
             if id in present:
                 continue
             progress.missed_at = progress.missed_at or now
             if now - progress.missed_at >= _FORGET_SECONDS:
-                await self._drop(progress)
-        for id, (entry, seen_at) in list(self._orphans.items()):
-            if now - seen_at >= _FORGET_SECONDS:
-                await self._store.state.swap(entry.key, entry.version, None)
-                del self._orphans[id]
+                gone.append(progress)
+        await asyncio.gather(*(self._drop(one) for one in gone[:_KEEP_AT_ONCE]))
+        old = [id for id, (_, seen_at) in self._orphans.items() if now - seen_at >= _FORGET_SECONDS]
+        entries = [self._orphans.pop(id)[0] for id in old[:_KEEP_AT_ONCE]]
+        await asyncio.gather(*(self._store.state.swap(one.key, one.version, None) for one in entries))
 
     async def _drop(self, progress: Progress) -> None:
         id = progress.line.id
@@ -130,11 +151,12 @@ class Backlog:
 
     async def batch(self) -> list[Due]:
         """What is to be done next, of each line in order; none if nothing waits."""
+        self._put_back()
         found: list[Due] = []
         taken: dict[str, int] = {}
         events = size = 0
         left = len(self._behind)
-        while left and events < MAX_EVENTS and size < MAX_BYTES:
+        while left and events < MAX_EVENTS and size < MAX_BYTES and not (found and self._held > _HELD_BYTES):
             id, progress = next(iter(self._behind.items()))
             self._behind.move_to_end(id)
             begun = len(found)
@@ -154,10 +176,19 @@ class Backlog:
         self.settle()
         return found
 
+    def _put_back(self) -> None:
+        if self._held > _HELD_BYTES:
+            self._held = sum(one.held for one in self._behind.values())
+        if self._held > _HELD_BYTES:
+            for progress in self._behind.values():
+                progress.put_back()
+            self._held = sum(one.held for one in self._behind.values())
+
     async def _next(self, progress: Progress, taken: int) -> list[Waiting]:
         """Some of what waits in a line behind what was taken, reading on if need be."""
         if len(progress.waiting) == taken and progress.has_more:
-            progress.take(await self._store.outbox.read(progress.line, progress.read, _READ_COMMITS, _READ_BYTES))
+            pieces = await self._store.outbox.read(progress.line, progress.read, _READ_COMMITS, _READ_BYTES)
+            self._held += progress.take(pieces)
         return [progress.waiting[index] for index in range(taken, min(taken + _SHARE, len(progress.waiting)))]
 
     async def _event(self, line: Line, waiting: Waiting) -> KernelEvent | None:
@@ -170,7 +201,11 @@ class Backlog:
             before = await self._ontologies.at(piece.parent) if piece.parent is not None else EMPTY
             self._origin = piece, Origin(line.database, line.branch, piece.commit, ontology, before)
         origin = self._origin[1]
-        return None if origin.is_silent(change) else origin.event(change)
+        if origin.is_silent(change):
+            return None
+        if len(change.body or b"") + len(change.before or b"") > _LARGE_BYTES:
+            return await asyncio.to_thread(origin.event, change)
+        return origin.event(change)
 
     def passed(self, due: Due) -> Piece | None:
         """Note that the next thing of a line is done with; return the piece that it ends, if it does."""
@@ -191,9 +226,11 @@ class Backlog:
         """
         some = [self._moved.pop(id) for id in list(self._moved)[:_KEEP_AT_ONCE]]
         await asyncio.gather(*(self._keep(one) for one in some if not _is_over(one)))
-        for progress in filter(_is_over, some):
-            await self._store.outbox.forget(progress.line)
-            await self._drop(progress)
+        await asyncio.gather(*(self._end(one) for one in some if _is_over(one)))
+
+    async def _end(self, progress: Progress) -> None:
+        await self._store.outbox.forget(progress.line)
+        await self._drop(progress)
 
     async def _keep(self, progress: Progress) -> None:
         key, cursor = CURSORS + progress.line.id, progress.done.encode()

@@ -85,7 +85,7 @@ class Commits:
                 dry_run=request.validate_only,
             )
 
-        attempt.hearing = await self._hearings.of(request.database, record) if self._hearings is not None else None
+        attempt.hearing = self._hearings.of(request.database, record) if self._hearings is not None else None
         stored = await (store() if attempt.hearing is None else attempt.hearing.through(store))
         return await committed(
             self._store, request.database, stored.reply, stored.draft.commit if stored.draft else None

@@ -5,6 +5,7 @@ Everything of an event follows from its commit, so that it is the same however o
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import quote
@@ -22,8 +23,11 @@ DOCUMENT_TYPE = "ontomesh.document."
 ONTOLOGY_TYPE = "ontomesh.ontology.changed"
 INLINE_BYTES = 64 << 10
 """Bodies up to this size are in their events."""
+CHANGED_BYTES = 64 << 10
+"""Of the paths that changed, so many are in an event as fit in about this."""
 
 _MAX_ID_BYTES = 1_024
+_PATH_BYTES = 3
 _TRACE_DIGITS = 32
 
 
@@ -62,12 +66,10 @@ class Origin:
             kind = DOCUMENT_TYPE + name
             if ancestors := sorted(self._holder(change).ancestors(name) - {name}):
                 attributes["ancestors"] = " ".join(ancestors)
-        data |= {
-            "operation": operation,
-            "changed": list(changed_paths(change.before, change.body)),
-            "commit": commit.id,
-            "etag": change.etag,
-        }
+        changed, is_whole = _fitting(changed_paths(change.before, change.body))
+        data |= {"operation": operation, "changed": changed, "commit": commit.id, "etag": change.etag}
+        if not is_whole:
+            data["changed_omitted"] = True
         if change.body is not None and len(change.body) <= INLINE_BYTES:
             data["document"] = orjson.Fragment(change.body)
         elif change.body is not None:
@@ -78,7 +80,7 @@ class Origin:
         return KernelEvent(
             id=_id(f"{place}/{commit.id}/", change.id),
             type=kind,
-            source=f"/databases/{quote(self.database, safe='')}/branches/{quote(self.branch, safe='')}",
+            source=_source(self.database, self.branch),
             subject=change.id,
             time=commit.time,
             data=orjson.dumps(data),
@@ -91,6 +93,11 @@ class Origin:
     def _holder(self, change: LineChange) -> Ontology:
         """The ontology that has the document's class: the commit may have taken both away."""
         return self.ontology if change.body is not None else self.ontology_before
+
+
+@lru_cache(maxsize=4096)
+def _source(database: str, branch: str) -> str:
+    return f"/databases/{quote(database, safe='')}/branches/{quote(branch, safe='')}"
 
 
 def _id(place: str, id: str) -> str:
@@ -116,9 +123,21 @@ def changed_paths(before: bytes | None, after: bytes | None) -> Iterator[str]:
     have; without one of the bodies, the other's properties.
     """
     if before is None or after is None:
-        yield from (name for name in split(after or before or b"{}") if not name.startswith("@"))
+        yield from (name for name in orjson.loads(after or before or b"{}") if not name.startswith("@"))
         return
     yield from _between(before, after, "")
+
+
+def _fitting(paths: Iterator[str]) -> tuple[list[str], bool]:
+    """The first of the paths, and whether these are all: through subdocuments they may be far longer than the bodies."""
+    found: list[str] = []
+    size = 0
+    for path in paths:
+        size += len(path) + _PATH_BYTES
+        if size > CHANGED_BYTES:
+            return found, False
+        found.append(path)
+    return found, True
 
 
 def _between(before: bytes, after: bytes, within: str) -> Iterator[str]:

@@ -142,7 +142,7 @@ class Gathered:
         async def store() -> Stored:
             return await self._store.commit(request.database, one.branch, decide, request=None, weight=weight)
 
-        hearing = await self._hearings.of(request.database, record) if self._hearings is not None else None
+        hearing = self._hearings.of(request.database, record) if self._hearings is not None else None
         stored = await (store() if hearing is None else hearing.through(store))
         assert stored.draft is not None
         commit = stored.draft.commit

@@ -86,7 +86,7 @@ class Merges:
         except (BranchNotFound, CommitNotFound) as error:
             return await self._answered(request, record, key, error)
         hearings = self._hearings
-        hearing = await hearings.of(request.database, record, is_merge=True) if hearings is not None else None
+        hearing = hearings.of(request.database, record, is_merge=True) if hearings is not None else None
         for _ in range(_ATTEMPTS):
             try:
                 return await self._attempt(request, record, theirs, resolutions, key, hearing)

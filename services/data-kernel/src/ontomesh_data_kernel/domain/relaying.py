@@ -26,12 +26,17 @@ LEASE = "relay/lease"
 
 _ASK_SECONDS = 0.5
 _IDLE_SECONDS = 1.0
-_SHORTEST_ROUND, _LONGEST_ROUND = 0.01, 0.1
+_SHORTEST_ROUND, _LONGEST_ROUND = 0.01, 0.2
 """How long a round takes at least: longer while there is much to do, as few large batches burden commits least."""
 _FEW, _MANY = 1, 3
 """Events of a round after which the next may be shorter, or is to be longer."""
-_KEEP_SECONDS = 0.25
+_KEEP_SECONDS, _KEEP_BUSY_SECONDS = 0.25, 1.0
+"""How often cursors are kept, and how often while there is more to do: each time is a write beside the commits."""
+_SCAN_SHARE = 20
+"""Of so many seconds, one goes at most into looking where the lines stand: with many lines that is much."""
 _PUBLISH_SECONDS = 8.0
+_TELL_SECONDS = 60.0
+"""How often the log tells of another failure, as long as none of them is over."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 
@@ -82,7 +87,7 @@ class Relay:
         self._error = ""
         self._pause = _FIRST_PAUSE
         self._round = _SHORTEST_ROUND
-        self._round_at = self._kept_at = 0.0
+        self._round_at = self._kept_at = self._scan_at = self._told_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -129,6 +134,8 @@ class Relay:
             except Exception as error:
                 logger.exception("the relay failed in a way that it has no answer for; it begins again")
                 self._error = type(error).__name__
+                self._failures += 1
+                await self._rest()
             await asyncio.sleep(_ASK_SECONDS)
 
     async def _lead(self) -> None:
@@ -173,14 +180,20 @@ class Relay:
             batch = await backlog.batch()
             if batch:
                 await self._publish(backlog, batch)
-            has_rested = self._monotonic() - self._kept_at >= _KEEP_SECONDS
+            rest = _KEEP_BUSY_SECONDS if batch and not backlog.has_many_unkept else _KEEP_SECONDS
+            has_rested = self._monotonic() - self._kept_at >= rest
             if backlog.has_unkept and has_rested:
                 await backlog.keep()
                 self._kept_at = self._monotonic()
             elif not backlog.behind:
                 await self._store.outbox.moved(_KEEP_SECONDS if backlog.has_unkept else _IDLE_SECONDS)
             await self._pace(len(batch))
-            await backlog.scan()
+            if not backlog.behind:
+                await asyncio.sleep(self._scan_at - self._monotonic())
+            begun = self._monotonic()
+            if begun >= self._scan_at:
+                await backlog.scan()
+                self._scan_at = self._monotonic() + (_SCAN_SHARE - 1) * (self._monotonic() - begun)
 
     async def _pace(self, count: int) -> None:
         """Begin the next round when it is time to."""
@@ -228,8 +241,10 @@ class Relay:
             self._on_commit((self._clock() - piece.commit.time) / 1e6)
 
     def _failed(self, error: str) -> None:
-        if error != self._error:
+        now = self._monotonic()
+        if not self._error or (error != self._error and now - self._told_at >= _TELL_SECONDS):
             logger.warning("the relay cannot go on for now: %s", error)
+            self._told_at = now
         self._error = error
         self._failures += 1
 

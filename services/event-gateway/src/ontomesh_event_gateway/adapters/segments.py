@@ -5,6 +5,7 @@ import os
 import struct
 import threading
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -76,12 +77,12 @@ class Segments:
             file = self._opened(number)
             start = self._sizes[number]
             try:
-                file.seek(start)
-                file.write(data)
-                file.flush()
+                _write(file.fileno(), data, start)
                 os.fdatasync(file.fileno())
             except OSError:
-                # Those after it are written over it.
+                # Those after it are written over it; whole records that they do not cover must not come up again.
+                with suppress(OSError):
+                    os.ftruncate(file.fileno(), start)
                 self.close()
                 raise
             self._sizes[number] = start + len(data)
@@ -114,7 +115,9 @@ class Segments:
         return Head(bodies, ends)
 
     def remove(self, head: Head, count: int) -> None:
-        """Removes the first records of a head, and the files that hold no others."""
+        """Removes the first records of a head, and the files that hold no others. What a full disk cannot note of it comes
+        again after a crash.
+        """
         place = head.ends[count - 1]
         with self._changing:
             self.count -= count
@@ -122,7 +125,11 @@ class Segments:
                 place = Place(max(self._sizes) + 1, 0)
                 self.oldest = 0.0
                 self.close()
-            self._write_head(place)
+            try:
+                self._write_head(place)
+            except OSError as fault:
+                # Else a full disk would keep the very files that fill it.
+                logger.warning("the spool's head cannot be written: %s", fault.strerror or fault)
             self._head = place
             done = [number for number, size in self._sizes.items() if (number, size) <= place]
             for number in done:
@@ -139,6 +146,9 @@ class Segments:
     def _recover(self) -> None:
         numbers = sorted(int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}"))
         self._head = self._read_head(numbers[0] if numbers else 1)
+        if self._head.offset and self._head.segment not in numbers:
+            # Its file is gone, and the next of that number would begin behind its own first records.
+            self._head = Place(self._head.segment + 1, 0)
         for number in numbers:
             path = self._path(number)
             if number < self._head.segment:
@@ -166,7 +176,7 @@ class Segments:
         path = self._path(number)
         if self._file is None or self._file.name != str(path):
             self.close()
-            self._file = path.open("r+b")
+            self._file = path.open("r+b", buffering=0)
         return self._file
 
     def _path(self, number: int) -> Path:
@@ -191,6 +201,8 @@ class Segments:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._folder / _HEAD)
+        # Before any file goes that an older head points into.
+        _sync_folder(self._folder)
 
 
 def _scan(path: Path, offset: int) -> tuple[int, int, float]:
@@ -207,6 +219,13 @@ def _scan(path: Path, offset: int) -> tuple[int, int, float]:
             offset += _HEADER.size + length
             oldest = oldest or time
     return count, offset, oldest
+
+
+def _write(descriptor: int, data: bytes, offset: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[written:], offset + written
 
 
 def _sync_folder(folder: Path) -> None:

@@ -92,13 +92,18 @@ class Spool:
         self._wake.set()
 
     async def head(self) -> list[Event]:
-        """The oldest events that are synced, as many as make a batch; waits until there are some."""
+        """The oldest events that are synced, as many as make a batch; waits until there are some. Raises OSError."""
         while True:
             await self._filled.wait()
-            self._read = await asyncio.to_thread(self._segments.read, HEAD_EVENTS, HEAD_BYTES)
+            self._filled.clear()  # before it reads: what is written meanwhile sets it again
+            try:
+                self._read = await asyncio.to_thread(self._segments.read, HEAD_EVENTS, HEAD_BYTES)
+            except BaseException:
+                self._filled.set()
+                raise
             if self._read.bodies:
+                self._filled.set()
                 return [self._decode(body) for body in self._read.bodies]
-            self._filled.clear()
 
     async def remove(self, count: int) -> None:
         """Takes the oldest events of what `head` returned last away. After a crash they may be there again."""
@@ -123,7 +128,13 @@ class Spool:
             await asyncio.to_thread(self._segments.append, records)
         except OSError as fault:
             logger.error("the spool cannot be written: %s", fault.strerror or fault)
-            error = SpoolFull(f"the spool cannot be written: {os.strerror(fault.errno or 0)}")
+            error = SpoolFull(
+                f"the spool cannot be written: {os.strerror(fault.errno or 0)}", (), {"limit": str(self._max_bytes)}
+            )
+            # What came meanwhile belongs behind these.
+            appends += self._waiting
+            self._waiting.clear()
+            records = [one for append in appends for one in append.records]
             self._depth -= len(records)
         self._reserved -= sum(map(len, records))
         self._filled.set()

@@ -63,6 +63,9 @@ class Consuming:
     def _changed(self, name: str, one: Subscription | None) -> None:
         pump = self._pumps.get(name)
         if pump is not None:
+            if one is not None and one.create_time != pump.subscription.create_time:
+                # Its own was deleted: another has its name now, and maybe another owner.
+                one = None
             pump.change(one)
             if one is None:
                 del self._pumps[name]

@@ -13,6 +13,7 @@ from ontomesh_event_gateway.domain.consuming import require_consume, require_own
 from ontomesh_event_gateway.domain.model import Outcome, Result
 from ontomesh_event_gateway.domain.paging import MAX_BYTES, make_token, page_size, read_token
 from ontomesh_event_gateway.domain.publishing import REFUSED_SUBSCRIPTION, Draft, Wishes
+from ontomesh_event_gateway.domain.rights import attempt_gate, gate
 from ontomesh_event_gateway.domain.subscription import is_name
 from ontomesh_event_gateway.errors import DeadLetterNotFound, InvalidPageToken, InvalidRequest, PermissionDenied
 from ontomesh_event_gateway.ports import AttemptLog, DeadLetter, DeadLetterStore
@@ -54,9 +55,13 @@ class DeadLetters:
         listing = ("dead letters", subscription)
         after = _number(read_token(listing, page_token)) if page_token else 0
         found = await self._store.list(subscription, after, size + 1, MAX_BYTES)
-        page = found.letters[:size]
+        seen = found.letters[:size]
         more = found.more or len(found.letters) > size
-        return DeadLetterPage(tuple(page), make_token(listing, page[-1].id) if more and page else "")
+        page = seen
+        if subscription != REFUSED_SUBSCRIPTION:
+            may_get = gate(caller.rights, subscription)
+            page = [letter for letter in seen if may_get(letter.event)]
+        return DeadLetterPage(tuple(page), make_token(listing, seen[-1].id) if more and seen else "")
 
     async def redrive(self, caller: Caller, subscription: str, ids: Sequence[str]) -> int:
         """Delivers dead letters again, all for no ids; returns how many."""
@@ -85,6 +90,9 @@ class DeadLetters:
         listing = ("attempts", subscription, event_id)
         before = _number(read_token(listing, page_token)) if page_token else 0
         found, goes_on = await self._attempts.list(subscription, event_id, before, size)
+        may_know = attempt_gate(caller.rights)
+        if subscription != REFUSED_SUBSCRIPTION:
+            found = [attempt for attempt in found if may_know(attempt)]
         return AttemptPage(tuple(found), make_token(listing, str(goes_on)) if goes_on else "")
 
     def _require(self, caller: Caller, subscription: str, act: str = "") -> None:

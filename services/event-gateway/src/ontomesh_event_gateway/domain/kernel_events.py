@@ -27,6 +27,7 @@ _DOCUMENT_SCHEMA = {
         **_CHANGE,
         "class": _TEXT,
         "changed": {"type": "array", "items": {"type": "string"}},
+        "changed_omitted": {"type": "boolean"},
         "document": {"type": "object"},
         "document_omitted": {"type": "boolean"},
     },

@@ -14,6 +14,8 @@ MAX_CREDIT = 10_000
 MAX_EVENTS = 256
 MAX_BYTES = 1 << 20
 """What one message to a consumer may hold; an event goes out however large it is."""
+MAX_BACKLOG = 2 << 20
+"""Bytes that may wait for a consumer that reads slowly; then it gets no more, and others do."""
 
 
 class Delivery(NamedTuple):
@@ -30,12 +32,13 @@ class Delivery(NamedTuple):
 class Flight:
     """A delivery that has not been answered. `deadline` is by the monotonic clock, `started` in microseconds."""
 
-    __slots__ = ("arrival", "deadline", "id", "source", "started", "type")
+    __slots__ = ("arrival", "deadline", "id", "is_sent", "source", "started", "type")
 
     def __init__(self, arrival: Arrival, event: Event, deadline: float) -> None:
         # What the event held is fetched again where it is needed: it may be large, and there may be many.
         self.arrival = arrival._replace(payload=b"")
         self.deadline = deadline
+        self.is_sent = False
         self.started = time.time_ns() // 1000
         self.id, self.source, self.type = event.id, event.source, event.type
 
@@ -56,9 +59,9 @@ class Member:
             self.grant(credit)
 
     @property
-    def backlog(self) -> int:
-        """Bytes that wait to be sent."""
-        return self._outgoing_bytes
+    def room(self) -> int:
+        """For how many events it has credit and reads fast enough."""
+        return self.credit if self._outgoing_bytes < MAX_BACKLOG else 0
 
     def grant(self, events: int) -> None:
         """More credit. Raises InvalidRequest."""
@@ -81,19 +84,32 @@ class Member:
 
     async def next(self) -> list[Delivery]:
         """What is ready, at least one, as much as goes in a message. Raises what ended the stream."""
-        while not self._outgoing:
-            if self.fault is not None:
-                raise self.fault
-            self._wake.clear()
-            await self._wake.wait()
+        while True:
+            while not self._outgoing:
+                if self.fault is not None:
+                    raise self.fault
+                self._wake.clear()
+                await self._wake.wait()
+            batch = self._ready()
+            if batch:
+                return batch
+
+    def _ready(self) -> list[Delivery]:
         batch: list[Delivery] = []
         size = 0
         while self._outgoing and len(batch) < MAX_EVENTS:
             size += len(self._outgoing[0].encoded)
             if batch and size > MAX_BYTES:
                 break
-            batch.append(self._outgoing.popleft())
-            self._outgoing_bytes -= len(batch[-1].encoded)
+            delivery = self._outgoing.popleft()
+            self._outgoing_bytes -= len(delivery.encoded)
+            flight = self.flights.get(delivery.number)
+            if flight is None:
+                # Its time passed before it could be sent: it comes again.
+                self.credit += 1
+                continue
+            flight.is_sent = True
+            batch.append(delivery)
         return batch
 
     def end(self, fault: GatewayError) -> None:
@@ -103,8 +119,9 @@ class Member:
         self._wake.set()
 
     def forget(self) -> None:
-        """Forgets what is out and what is ready: it will come again."""
+        """Forgets what is out and what is ready, which takes no credit then: it will come again."""
         self.flights.clear()
+        self.credit += len(self._outgoing)
         self._outgoing.clear()
         self._outgoing_bytes = 0
 

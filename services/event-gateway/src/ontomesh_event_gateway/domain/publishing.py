@@ -9,7 +9,7 @@ from typing import Any
 from ontomesh_event_gateway.domain.caller import Caller
 from ontomesh_event_gateway.domain.model import Event, Order, Outcome, Result
 from ontomesh_event_gateway.domain.spooling import PASSING, Spooling
-from ontomesh_event_gateway.domain.validating import check_event
+from ontomesh_event_gateway.domain.validating import MAX_TYPE_CHARACTERS, check_event
 from ontomesh_event_gateway.errors import GatewayError, InvalidRequest, NotReached, PermissionDenied, TooLarge
 from ontomesh_event_gateway.ports import DeadLetters, Meter, Schemas
 
@@ -64,10 +64,10 @@ class Publishing:
         Raises InvalidRequest, TooLarge.
         """
         begun = time.perf_counter()
-        _check_request(drafts)
+        check_size(len(drafts), sum([len(draft.event.encoded) for draft in drafts]))
         refused = await self._check(caller, drafts)
         if refused and wishes.dead_letter_refused:
-            await self._dead_letter(drafts, refused)
+            await self._dead_letter(caller, drafts, refused)
         reached = min((index for index, one in refused.items() if one.outcome is Outcome.FAILED), default=len(drafts))
         events = [draft.event for index, draft in enumerate(drafts[:reached]) if index not in refused]
         stored = self._spooling.store(events, require_stored=wishes.require_stored, order=order)
@@ -90,7 +90,7 @@ class Publishing:
         if wishes.dead_letter_refused:
             # The broker's own limit is met only there.
             for index, result in enumerate(results):
-                if result.outcome is Outcome.REFUSED:
+                if result.outcome is Outcome.REFUSED and index not in refused:
                     results[index] = await self._keep(drafts[index].event, result)
         self._meter.published(results, time.perf_counter() - begun)
         return results
@@ -98,7 +98,8 @@ class Publishing:
     async def _check(self, caller: Caller, drafts: Sequence[Draft]) -> dict[int, Result]:
         """What is not to be stored, by its index, up to the first that failed and may not if published again."""
         refused: dict[int, Result] = {}
-        types = {draft.event.type for draft in drafts}
+        # Types that are too long are refused below, and are nothing to remember.
+        types = {draft.event.type for draft in drafts if len(draft.event.type) <= MAX_TYPE_CHARACTERS}
         allowed = {type_ for type_ in types if caller.rights.allows_event("publish", type_)}
         await self._schemas.load(allowed)
         seen = 0
@@ -122,9 +123,11 @@ class Publishing:
                 await asyncio.sleep(0)
         return refused
 
-    async def _dead_letter(self, drafts: Sequence[Draft], refused: dict[int, Result]) -> None:
+    async def _dead_letter(self, caller: Caller, drafts: Sequence[Draft], refused: dict[int, Result]) -> None:
+        """Keep what was refused, but for what the caller may not publish: else anybody could fill the dead letters."""
         for index, result in refused.items():
-            if result.outcome is Outcome.REFUSED:
+            may = caller.rights.allows_event("publish", drafts[index].event.type[:MAX_TYPE_CHARACTERS])
+            if result.outcome is Outcome.REFUSED and may:
                 refused[index] = await self._keep(drafts[index].event, result)
                 if refused[index].outcome is Outcome.FAILED:
                     return
@@ -137,13 +140,15 @@ class Publishing:
             await self._dead_letters.put(REFUSED_SUBSCRIPTION, kept, result.error.message, attempts=0, sequence=0)
         except PASSING as error:
             return Result(Outcome.FAILED, error=error)
+        except TooLarge:
+            return result
         return Result(Outcome.DEAD_LETTERED, error=result.error)
 
 
-def _check_request(drafts: Sequence[Draft]) -> None:
-    if len(drafts) > MAX_EVENTS:
-        raise InvalidRequest.at("events", f"has {len(drafts)} events; at most {MAX_EVENTS} are taken")
-    size = sum([len(draft.event.encoded) for draft in drafts])
+def check_size(count: int, size: int) -> None:
+    """Raises InvalidRequest, TooLarge for so many events of so many bytes. Doors ask before they look at any of them."""
+    if count > MAX_EVENTS:
+        raise InvalidRequest.at("events", f"has {count} events; at most {MAX_EVENTS} are taken")
     if size > MAX_BYTES:
         description = f"has {size} bytes; at most {MAX_BYTES} are taken"
         raise TooLarge.at("events", description, limit=str(MAX_BYTES), size=str(size))

@@ -4,23 +4,18 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from ontomesh_event_gateway.domain.attempts import Attempt, AttemptOutcome
+from ontomesh_event_gateway.domain.attempts import AttemptOutcome
+from ontomesh_event_gateway.domain.endings import Endings
 from ontomesh_event_gateway.domain.filters import compile_filter
 from ontomesh_event_gateway.domain.lanes import lanes_of
 from ontomesh_event_gateway.domain.member import Flight, Member
 from ontomesh_event_gateway.domain.model import Event
 from ontomesh_event_gateway.domain.rights import RightsOf, gate
 from ontomesh_event_gateway.domain.subscription import SECOND, AttemptRecords, Ordering, Subscription
-from ontomesh_event_gateway.errors import (
-    BrokerUnavailable,
-    GatewayError,
-    InvalidEvent,
-    StreamFull,
-    SubscriptionNotFound,
-)
+from ontomesh_event_gateway.errors import BrokerUnavailable, GatewayError, InvalidEvent, SubscriptionNotFound
 from ontomesh_event_gateway.ports import (
     Arrival,
     AttemptLog,
@@ -39,10 +34,11 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 0.25
 LANE_BATCH = 32
 """How many a lane that has one event out at a time is asked for at once."""
-MAX_BACKLOG = 16 << 20
-"""Bytes that may wait for members that read slowly; then no more is asked for."""
+MOST_ASKED = 2_000
+"""How many a lane is asked for at once, whatever credit there is: what is asked for may all come."""
+HOLD_SECONDS = 0.5
+"""For how long events wait here for credit before members elsewhere get them."""
 ATTACH_SECONDS = 5.0
-BURY_AGAIN = 5 * SECOND
 LATE = "the ack_deadline passed"
 GONE = "the consumer went away"
 NEVER_ANSWERED = "no attempt was answered within the ack_deadline"
@@ -60,6 +56,8 @@ class Surroundings:
     decode: Decode
     rights_of: RightsOf
     hop: Hop
+    up_to_date: Callable[[], Awaitable[None]]
+    """Returns once this replica knows of all changes of subscriptions before the broker was last reached."""
 
 
 class _Way:
@@ -84,7 +82,7 @@ class Pump:
         self._filling = False
         self._turn = asyncio.Event()
         self._settled = asyncio.Event()
-        self._burials: set[asyncio.Task[None]] = set()
+        self._endings = Endings(lambda: self.subscription, around.events, around.dead, around.attempts, around.meter)
         self._tasks: list[asyncio.Task[None]] = []
         self._ways: list[_Way] = []
         self._take_up(subscription)
@@ -110,6 +108,7 @@ class Pump:
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._watch_deadlines())]
         self._turn.set()
+        self._share_held()
         self._fill_soon()
         try:
             async with asyncio.timeout(ATTACH_SECONDS):
@@ -124,11 +123,16 @@ class Pump:
         self.members.remove(member)
         now = time.monotonic()
         for flight in member.take(list(member.flights), now):
+            if flight.is_sent:
+                self._endings.record(flight, AttemptOutcome.EXPIRED, GONE, member.name)
+            else:
+                flight.arrival.pull.untried(flight.arrival)
             flight.arrival.pull.nak(flight.arrival.reply)
-            self._record(flight, AttemptOutcome.EXPIRED, GONE, member.name)
         member.forget()
         if not self.members:
             self._stop()
+        else:
+            self._ask_anew()
 
     def end(self, fault: GatewayError) -> None:
         """Ends every member's stream."""
@@ -136,18 +140,19 @@ class Pump:
             member.end(fault)
         self.members.clear()
         self._stop()
+        self._settled.set()
 
     # --- what members say
 
     def grant(self, member: Member, events: int) -> None:
         """More credit for a member. Raises InvalidRequest."""
         member.grant(events)
-        if self._held:
-            self._share_held()
+        self._share_held()
         self._fill_soon()
 
     def sent(self) -> None:
         """Something has gone out to a member: there may be room for more."""
+        self._share_held()
         self._fill_soon()
 
     def ack(self, member: Member, numbers: Iterable[int]) -> None:
@@ -156,16 +161,16 @@ class Pump:
         for flight in member.take(numbers, time.monotonic()):
             flight.arrival.pull.ack(flight.arrival.reply)
             if record_all:
-                self._record(flight, AttemptOutcome.ACKNOWLEDGED, "", member.name)
+                self._endings.record(flight, AttemptOutcome.ACKNOWLEDGED, "", member.name)
 
     def nak(self, member: Member, number: int, delay: int, error: str) -> None:
         """A member wants a delivery again, after a delay in microseconds."""
         for flight in member.take((number,), time.monotonic()):
             if flight.arrival.attempt >= self.subscription.max_attempts:
-                self._bury_flight(flight, error or "the consumer wanted it again", member.name)
+                self._endings.bury(flight, error or "the consumer wanted it again", member.name)
                 return
             flight.arrival.pull.nak(flight.arrival.reply, delay)
-            self._record(flight, AttemptOutcome.NAK, error, member.name)
+            self._endings.record(flight, AttemptOutcome.NAK, error, member.name)
 
     def progress(self, member: Member, numbers: Iterable[int]) -> None:
         """A member needs more time for deliveries."""
@@ -176,7 +181,7 @@ class Pump:
     def reject(self, member: Member, number: int, error: str) -> None:
         """A member never wants a delivery again."""
         for flight in member.take((number,), time.monotonic()):
-            self._bury_flight(flight, error or "the consumer rejected it", member.name)
+            self._endings.bury(flight, error or "the consumer rejected it", member.name)
 
     # --- changes
 
@@ -241,6 +246,8 @@ class Pump:
 
     async def _open_way(self, way: _Way) -> None:
         if not way.ensured:
+            # A consumer that is made by what held before the broker was lost may pass over what is wanted since.
+            await self._around.up_to_date()
             lane = way.lane
             await self._around.consumers.ensure(lane)
             way.ensured = way.lane is lane
@@ -257,7 +264,26 @@ class Pump:
             self._close_way(way)
         while self._held:
             arrival, _, _ = self._held.popleft()
+            arrival.pull.untried(arrival)
             arrival.pull.nak(arrival.reply)
+
+    def _let_go(self) -> None:
+        """Lets members elsewhere have what has waited for long enough."""
+        if not self._held:
+            return
+        left = self._held[0][2] + HOLD_SECONDS - time.monotonic()
+        if left > 0:
+            asyncio.get_running_loop().call_later(left, self._let_go)
+        else:
+            self._close()
+
+    def _ask_anew(self) -> None:
+        """Takes back what was asked for beyond the credit that is left."""
+        spare = self._spare
+        for way in self._ways:
+            if way.pull is not None and way.pull.waiting > spare:
+                self._close_way(way)
+        self._turn.set()
 
     def _close_way(self, way: _Way) -> None:
         if way.pull is not None:
@@ -288,28 +314,30 @@ class Pump:
         if arrival.attempt > 1:
             self._around.meter.redelivered(self.subscription.name)
             if arrival.attempt > self.subscription.max_attempts:
-                self._bury(Flight(arrival, event, 0), event, NEVER_ANSWERED, "")
+                self._endings.bury(Flight(arrival, event, 0), NEVER_ANSWERED, event=event)
                 return
-        deadline = time.monotonic() + self._ack_seconds
+        now = time.monotonic()
         member = self._next_member()
         if member is None:
-            self._held.append((arrival, event, deadline))
+            if not self._held:
+                asyncio.get_running_loop().call_later(HOLD_SECONDS, self._let_go)
+            self._held.append((arrival, event, now))
         else:
-            self._hand(member, arrival, event, deadline)
+            self._hand(member, arrival, event, now)
 
-    def _hand(self, member: Member, arrival: Arrival, event: Event, deadline: float) -> None:
+    def _hand(self, member: Member, arrival: Arrival, event: Event, came: float) -> None:
         traceparent = arrival.traceparent
         if traceparent:
             traceparent = self._around.hop(traceparent, self.subscription.name, event)
-        member.deliver(arrival, event, deadline, traceparent)
+        member.deliver(arrival, event, came + self._ack_seconds, traceparent)
 
     def _next_member(self) -> Member | None:
-        """The next in turn that has credit."""
+        """The next in turn that has room."""
         members = self.members
         count = len(members)
         for step in range(1, count + 1):
             at = (self._turn_of + step) % count
-            if members[at].credit > 0:
+            if members[at].room > 0:
                 self._turn_of = at
                 return members[at]
         return None
@@ -321,16 +349,21 @@ class Pump:
                 return
             self._hand(member, *self._held.popleft())
 
+    @property
+    def _spare(self) -> int:
+        """Room for which there is nothing here."""
+        return max(sum(member.room for member in self.members) - len(self._held), 0)
+
     def _fill_soon(self) -> None:
         if not self._filling:
             self._filling = True
             asyncio.get_running_loop().call_soon(self._fill)
 
     def _fill(self) -> None:
-        """Asks for as much as the members have credit for."""
+        """Asks for as much as the members have room for."""
         self._filling = False
-        spare = sum(member.credit for member in self.members) - len(self._held)
-        if spare <= 0 or self.subscription.paused or sum(member.backlog for member in self.members) > MAX_BACKLOG:
+        spare = self._spare
+        if spare <= 0 or self.subscription.paused:
             return
         for way in self._ways:
             pull = way.pull
@@ -343,7 +376,7 @@ class Pump:
                     pull.ask(min(spare, LANE_BATCH))
             else:
                 # Few requests rather than many small ones: the broker keeps a bounded number of them.
-                missing = spare - pull.waiting
+                missing = min(spare, way.lane.max_pending, MOST_ASKED) - pull.waiting
                 if missing > 0 and (pull.waiting <= 0 or 2 * missing >= pull.waiting):
                     pull.ask(missing)
 
@@ -355,50 +388,8 @@ class Pump:
             now = time.monotonic()
             for member in self.members:
                 for flight in member.expired(now):
-                    self._record(flight, AttemptOutcome.EXPIRED, LATE, member.name)
-            if self._held and self._held[0][2] - now < self._ack_seconds / 2:
-                # Nobody here has credit: others may.
-                self._close()
+                    if flight.is_sent:
+                        self._endings.record(flight, AttemptOutcome.EXPIRED, LATE, member.name)
+                    else:
+                        flight.arrival.pull.untried(flight.arrival)
             self._fill_soon()
-
-    def _bury_flight(self, flight: Flight, error: str, consumer: str) -> None:
-        self._bury(flight, None, error, consumer)
-
-    def _bury(self, flight: Flight, event: Event | None, error: str, consumer: str) -> None:
-        flight.arrival.pull.progress(flight.arrival.reply)
-        task = asyncio.create_task(self._make_dead(flight, event, error, consumer))
-        self._burials.add(task)
-        task.add_done_callback(self._burials.discard)
-
-    async def _make_dead(self, flight: Flight, event: Event | None, error: str, consumer: str) -> None:
-        """Keeps a dead letter, and only then is done with the event."""
-        arrival, name = flight.arrival, self.subscription.name
-        attempts = min(arrival.attempt, self.subscription.max_attempts)
-        try:
-            event = event or await self._around.events.at(arrival.sequence)
-            if event is not None:
-                await self._around.dead.put(name, event, error, attempts, arrival.sequence)
-        except (BrokerUnavailable, StreamFull) as fault:
-            logger.warning("subscription %s: a dead letter cannot be kept yet: %s", name, fault.message)
-            arrival.pull.nak(arrival.reply, BURY_AGAIN)
-            return
-        arrival.pull.ack(arrival.reply)
-        self._around.meter.dead_lettered(name)
-        self._record(flight, AttemptOutcome.DEAD_LETTERED, error, consumer)
-
-    def _record(self, flight: Flight, outcome: AttemptOutcome, error: str, consumer: str) -> None:
-        self._around.attempts.record(
-            Attempt(
-                subscription=self.subscription.name,
-                event_id=flight.id,
-                event_source=flight.source,
-                event_type=flight.type,
-                sequence=flight.arrival.sequence,
-                attempt=flight.arrival.attempt,
-                outcome=outcome,
-                error=error,
-                consumer=consumer,
-                start_time=flight.started,
-                end_time=time.time_ns() // 1000,
-            )
-        )

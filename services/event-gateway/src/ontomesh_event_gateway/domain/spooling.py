@@ -12,6 +12,7 @@ from ontomesh_event_gateway.errors import (
     SchemaUnavailable,
     SpoolFull,
     StreamFull,
+    TooLarge,
 )
 from ontomesh_event_gateway.ports import DeadLetters, Log, Spool
 
@@ -83,6 +84,11 @@ class Spooling:
         before: list[Result],
         order: Order | None,
     ) -> None:
+        if order is not None and order.broken:
+            unreached = _failed(NotReached("a message before this one was not stored"))
+            _resolve(future, [*before, *([unreached] * len(events))])
+            return
+
         def settle(error: GatewayError | None) -> None:
             if error is not None and order is not None:
                 order.broken = True
@@ -94,13 +100,22 @@ class Spooling:
     async def drain(self) -> None:
         """Forwards what is in the spool, oldest first, for as long as the task lives."""
         while True:
-            events = await self._spool.head()
-            await self._log.wait_available()
-            done = await self._forward(events)
-            if done:
-                await self._spool.remove(done)
-            if done < len(events):
+            try:
+                is_done = await self._drain()
+            except OSError as fault:
+                logger.error("the spool cannot be read: %s", fault.strerror or fault)
+                is_done = False
+            if not is_done:
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _drain(self) -> bool:
+        """Forwards the oldest events; returns whether that was done with all of them."""
+        events = await self._spool.head()
+        await self._log.wait_available()
+        done = await self._forward(events)
+        if done:
+            await self._spool.remove(done)
+        return done == len(events)
 
     async def _forward(self, events: Sequence[Event]) -> int:
         """How many of the first events need no more forwarding."""
@@ -124,6 +139,8 @@ class Spooling:
             await self._dead_letters.put(_REFUSED_SUBSCRIPTION, event, error.message, attempts=0, sequence=0)
         except PASSING:
             return False
+        except TooLarge:
+            logger.exception("nor can it be kept as a dead letter")
         return True
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from ontomesh_event_gateway.domain.caller import Caller
@@ -27,6 +27,7 @@ CHANGEABLE = (
     "attempt_records",
     "labels",
 )
+CLEAR_SECONDS = 5.0
 LOOK_SECONDS = 600.0
 LEFT_BEHIND = 600 * SECOND
 CONFLICTS = 5
@@ -64,6 +65,7 @@ class Subscriptions:
         events: EventLog,
         dead: DeadLetterStore,
         attempts: AttemptLog,
+        up_to_date: Callable[[], Awaitable[None]],
     ) -> None:
         self._catalog = catalog
         self._consuming = consuming
@@ -72,12 +74,14 @@ class Subscriptions:
         self._starting = Starting(events)
         self._dead = dead
         self._attempts = attempts
+        self._up_to_date = up_to_date
 
     async def create(self, caller: Caller, asked: Subscription, claim: tuple[str, ...] | None) -> Subscription:
         """Makes a subscription, whose owner is the caller with what its token claims."""
         check(asked)
         require_consume(caller, asked.name)
         sequence = await self._starting.sequence(asked.start, "start")
+        await self._clear(asked.name)
         now = _now()
         made = replace(
             asked,
@@ -141,6 +145,19 @@ class Subscriptions:
             raise self._catalog.mismatch(name)
         await self._catalog.remove(one)
         await self._drop_lanes(one)
+        await self._forget(name)
+
+    async def _clear(self, name: str) -> None:
+        """Takes out what a namesake left whose deletion failed halfway, or that was written meanwhile."""
+        try:
+            async with asyncio.timeout(CLEAR_SECONDS):
+                await self._up_to_date()
+        except TimeoutError:
+            raise BrokerUnavailable("the broker does not tell which subscriptions there are") from None
+        if name not in self._catalog.all():
+            await self._forget(name)
+
+    async def _forget(self, name: str) -> None:
         await asyncio.gather(self._dead.forget(name), self._attempts.forget(name), self._events.forget(name))
 
     async def pause(self, caller: Caller, name: str) -> Subscription:
@@ -227,9 +244,15 @@ class Subscriptions:
 
     async def _adapt(self, one: Subscription) -> None:
         """Changes the consumers that there are; those that are made later are made as they must be."""
-        for lane in lanes_of(one):
-            if await self._consumers.inspect(lane.name) is not None:
-                await self._consumers.ensure(lane)
+        while True:
+            for lane in lanes_of(one):
+                if await self._consumers.inspect(lane.name) is not None:
+                    await self._consumers.ensure(lane)
+            latest = self._catalog.all().get(one.name)
+            if latest is None or latest.etag == one.etag:
+                return
+            # It was changed meanwhile: what that did to the consumers may have been undone here.
+            one = latest
 
     async def _drop_lanes(self, one: Subscription) -> None:
         for lane in lanes_of(one):

@@ -1,6 +1,7 @@
 """What an event must be: CloudEvents 1.0, and the limits of the contract."""
 
 import re
+from calendar import monthrange
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
@@ -15,7 +16,10 @@ MAX_KEY_BYTES = 1024
 MAX_ATTRIBUTES = 32
 MAX_ATTRIBUTE_BYTES = 16 * 1024
 MAX_VIOLATIONS = 20
+MAX_NAME_CHARACTERS = 20
 
+_USUAL_CHARACTERS = 256
+_NO_NAME = "a name is 1 to 20 lower-case letters and digits"
 _NAME = re.compile(r"[a-z0-9]{1,20}")
 _RESERVED = frozenset({"id", "source", "specversion", "type", "data"})
 # CloudEvents, "Type System": no control characters, no noncharacters; surrogates cannot come in UTF-8.
@@ -92,27 +96,42 @@ def _size(value: Value) -> int:
     return len(value) if isinstance(value, bytes) else 4
 
 
+# Texts of any length come here: only such are remembered as are within their limit.
+
+
 def _wrong_id(id_: str) -> str:
     return _wrong_text(id_, MAX_ID_BYTES)
 
 
-@lru_cache(maxsize=4096)
 def _wrong_source(source: str) -> str:
+    return _wrong_text(source, MAX_SOURCE_BYTES) if len(source) > MAX_SOURCE_BYTES else _wrong_short_source(source)
+
+
+@lru_cache(maxsize=4096)
+def _wrong_short_source(source: str) -> str:
     return _wrong_text(source, MAX_SOURCE_BYTES) or _wrong_reference(source)
 
 
-@lru_cache(maxsize=4096)
 def _wrong_type(type_: str) -> str:
     if len(type_) > MAX_TYPE_CHARACTERS:
         return f"has {len(type_)} characters; at most {MAX_TYPE_CHARACTERS} are taken"
-    return _wrong_text(type_, 4 * MAX_TYPE_CHARACTERS) or ("has white space" if _SPACE.search(type_) else "")
+    return _wrong_short_type(type_)
 
 
 @lru_cache(maxsize=4096)
+def _wrong_short_type(type_: str) -> str:
+    return _wrong_text(type_, 4 * MAX_TYPE_CHARACTERS) or ("has white space" if _SPACE.search(type_) else "")
+
+
 def _wrong_name(name: str) -> str:
+    return _NO_NAME if len(name) > MAX_NAME_CHARACTERS else _wrong_short_name(name)
+
+
+@lru_cache(maxsize=4096)
+def _wrong_short_name(name: str) -> str:
     if name in _RESERVED:
         return "is no name for an attribute: it is a field of the event"
-    return "" if _NAME.fullmatch(name) else "a name is 1 to 20 lower-case letters and digits"
+    return "" if _NAME.fullmatch(name) else _NO_NAME
 
 
 def _wrong_value(name: str, value: Value) -> str:
@@ -146,7 +165,13 @@ def _wrong_schema(text: str) -> str:
 
 
 def _wrong_time(text: str) -> str:
-    return "" if _TIME.fullmatch(text) else "is no time by RFC 3339"
+    return "" if _TIME.fullmatch(text) and _is_day(text) else "is no time by RFC 3339"
+
+
+def _is_day(text: str) -> bool:
+    day = int(text[8:10])
+    # RFC 3339, 5.7. The calendar goes round in 400 years, and Python's begins with year 1.
+    return day <= 28 or day <= monthrange(int(text[:4]) % 400 + 400, int(text[5:7]))[1]
 
 
 def _wrong_subject(text: str) -> str:
@@ -157,9 +182,14 @@ def _wrong_key(text: str) -> str:
     return _wrong_text(text, MAX_KEY_BYTES)
 
 
-@lru_cache(maxsize=1024)
 def _wrong_media_type(text: str) -> str:
-    return "" if _MEDIA_TYPE.fullmatch(text) else "is no media type (RFC 2046)"
+    is_one = _is_media_type(text) if len(text) <= _USUAL_CHARACTERS else _MEDIA_TYPE.fullmatch(text) is not None
+    return "" if is_one else "is no media type (RFC 2046)"
+
+
+@lru_cache(maxsize=1024)
+def _is_media_type(text: str) -> bool:
+    return _MEDIA_TYPE.fullmatch(text) is not None
 
 
 _TEXTS: dict[str, Callable[[str], str]] = {

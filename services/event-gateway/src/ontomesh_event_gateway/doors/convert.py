@@ -11,6 +11,7 @@ from ontomesh.events.v1 import cloud_event_pb2 as pb
 from ontomesh.events.v1 import error_reason_pb2, event_type_service_pb2, publish_service_pb2
 from ontomesh_event_gateway.domain.model import Event, Outcome, Result, StreamState, Value
 from ontomesh_event_gateway.domain.publishing import Draft
+from ontomesh_event_gateway.domain.validating import MAX_ATTRIBUTES
 from ontomesh_event_gateway.doors.errors import TABLE
 from ontomesh_event_gateway.errors import GatewayError, InvalidEvent
 
@@ -101,6 +102,8 @@ def time_proto(microseconds: int) -> Timestamp:
 
 
 def _attributes(attributes: Mapping[str, pb.CloudEventAttributeValue]) -> dict[str, Value]:
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise InvalidEvent.at("attributes", f"has {len(attributes)}; at most {MAX_ATTRIBUTES} are taken")
     values: dict[str, Value] = {}
     for name, value in attributes.items():
         kind = value.WhichOneof("attr")

@@ -18,7 +18,6 @@ TABLE: dict[type[BaseException], tuple[StatusCode, str]] = {
     errors.SchemaUnavailable: (StatusCode.UNAVAILABLE, "SCHEMA_UNAVAILABLE"),
     errors.SubscriptionNotFound: (StatusCode.NOT_FOUND, "SUBSCRIPTION_NOT_FOUND"),
     errors.SubscriptionAlreadyExists: (StatusCode.ALREADY_EXISTS, "SUBSCRIPTION_ALREADY_EXISTS"),
-    errors.SubscriptionPaused: (StatusCode.FAILED_PRECONDITION, "SUBSCRIPTION_PAUSED"),
     errors.EventTypeNotFound: (StatusCode.NOT_FOUND, "EVENT_TYPE_NOT_FOUND"),
     errors.DeadLetterNotFound: (StatusCode.NOT_FOUND, "DEAD_LETTER_NOT_FOUND"),
     errors.EtagMismatch: (StatusCode.ABORTED, "ETAG_MISMATCH"),

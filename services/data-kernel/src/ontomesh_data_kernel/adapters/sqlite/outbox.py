@@ -80,6 +80,7 @@ class SqliteOutbox:
         self._read_now = read_now
         self._moved = asyncio.Event()
         self._version = -1
+        self._known: dict[int, tuple[list[object], Line]] = {}
 
     def notify(self) -> None:
         """Note that this process has committed."""
@@ -90,11 +91,18 @@ class SqliteOutbox:
 
     async def lines(self) -> Sequence[Line]:
         """See `ports.Outbox`."""
-        told = await self._read("list lines", lambda reader: reader.connection.execute(_LINES).fetchone()[0])
-        return [
-            Line(str(id), database, branch, f"{place}.{seq}", bool(ended))
-            for id, database, branch, ended, place, seq in orjson.loads(told)
-        ]
+        return await self._read("list lines", self._listed)
+
+    def _listed(self, reader: Reader) -> Sequence[Line]:
+        known: dict[int, tuple[list[object], Line]] = {}
+        for row in orjson.loads(reader.connection.execute(_LINES).fetchone()[0]):
+            old = self._known.get(row[0])
+            if old is None or old[0] != row:
+                id, database, branch, ended, place, seq = row
+                old = row, Line(str(id), database, branch, f"{place}.{seq}", bool(ended))
+            known[row[0]] = old
+        self._known = known
+        return [line for _, line in known.values()]
 
     async def read(self, line: Line, cursor: str, limit: int, max_bytes: int) -> Sequence[Piece]:
         """See `ports.Outbox`."""

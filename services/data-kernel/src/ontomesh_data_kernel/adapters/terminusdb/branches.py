@@ -170,16 +170,17 @@ class Branches:
     async def get(self, database: str, name: str) -> Branch:
         """See `ports.Store.get_branch`."""
         native = await self._databases.native(database)
+        graph = self._databases.graph(native)
         tip, record = await asyncio.gather(
-            self._databases.graph(native).tip(encoded(name), name), self._records.get(BRANCH, joined((native, name)))
+            graph.tip(encoded(name), name), self._records.get(BRANCH, joined((native, name)))
         )
-        return await self._branch(database, name, tip.entry.commit, record)
+        return await self._branch(database, name, tip.entry.commit, record, graph)
 
-    async def _branch(self, database: str, name: str, head: Commit, record: str | None) -> Branch:
+    async def _branch(self, database: str, name: str, head: Commit, record: str | None, graph: Graph) -> Branch:
         created = orjson.loads(record)["created"] if record is not None else None
         if created is None:
-            # `main` is as old as its database, and a branch made elsewhere as old as is known of it.
-            created = (await self._databases.get(database)).create_time if name == "main" else head.time
+            # `main` is as old as its database, and a branch made elsewhere as its first commit.
+            created = (await self._databases.get(database)).create_time if name == "main" else _began(graph, name, head)
         return Branch(name, head.id, created, head.time)
 
     async def list(self, database: str, prefix: str, after: str, limit: int) -> Sequence[Branch]:
@@ -192,12 +193,13 @@ class Branches:
         texts = [orjson.loads(text) for text in await self._records.list(BRANCH)]
         records = {one["name"]: orjson.dumps(one).decode() for one in texts if one["native"] == native}
         found: list[Branch] = []
+        graph = self._databases.graph(native)
         for name in names:
             try:
-                tip = await self._databases.graph(native).tip(encoded(name), name, heads[name])
+                tip = await graph.tip(encoded(name), name, heads[name])
             except BranchNotFound:
                 continue
-            found.append(await self._branch(database, name, tip.entry.commit, records.get(name)))
+            found.append(await self._branch(database, name, tip.entry.commit, records.get(name), graph))
             if len(found) == limit:
                 break
         return found
@@ -224,6 +226,16 @@ class Branches:
         record = await self._records.get(BRANCH, key)
         if record is not None:
             await self._records.swap(Swap(BRANCH, key, record, None))
+
+
+def _began(graph: Graph, name: str, head: Commit) -> int:
+    """The time of the oldest of the commits up to a head that were made on a branch; the head's if it was not."""
+    began = head.time
+    for entry in graph.first_parents(head.id):
+        if entry.commit.branch != name:
+            break
+        began = entry.commit.time
+    return began
 
 
 def _reply_of(branch: Branch) -> str:

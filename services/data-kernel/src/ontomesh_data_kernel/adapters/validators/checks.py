@@ -37,6 +37,8 @@ from ontomesh_data_kernel.domain.validators.records import kind_of
 from ontomesh_data_kernel.domain.validators.rules import judge_by_rule
 from ontomesh_data_kernel.errors import AddressRefused
 
+_IN_THREAD_BYTES = 64 << 10
+
 logger = logging.getLogger(__name__)
 
 
@@ -138,7 +140,7 @@ class ValidatorChecks:
     async def _ask(self, validator: Validator, pieces: Sequence[Proposal], seconds: float) -> list[Objection]:
         match validator.check:
             case BuiltinCheck() as rule:
-                return [one for piece in pieces for one in judge_by_rule(rule, piece, compile_pattern)]
+                return await _by_rule(rule, pieces)
             case PythonCheck() as check:
                 return await self._python.judge(validator.name, check, pieces)
             case GrpcCheck() as check:
@@ -158,3 +160,13 @@ class ValidatorChecks:
         watched.failures += 1
         self._metrics.failed(name, cause.value, seconds)
         self._metrics.circuit(name, is_open=watched.circuit.is_open)
+
+
+async def _by_rule(rule: BuiltinCheck, pieces: Sequence[Proposal]) -> list[Objection]:
+    """What one of the kernel's own rules objects to; much work is done in a thread."""
+
+    def judge() -> list[Objection]:
+        return [one for piece in pieces for one in judge_by_rule(rule, piece, compile_pattern)]
+
+    size = sum(len(each.before or b"") + len(each.after or b"") for piece in pieces for each in piece.changes)
+    return await asyncio.to_thread(judge) if size > _IN_THREAD_BYTES else judge()

@@ -36,7 +36,7 @@ class HttpsChecks:
             try:
                 answer = await self._client.post(check.url, body, headers, limit=MAX_ANSWER_BYTES)
                 # An answer of another shape is no verdict: what is not understood must not pass for consent.
-                response = json_format.Parse(answer.decode(), commit_validator_pb2.ValidateResponse())
+                response = _response(answer)
             except AddressRefused as error:
                 raise CheckFailed(Cause.ERROR, error.message) from None
             except OutboundFailed as error:
@@ -51,3 +51,11 @@ class HttpsChecks:
     async def close(self) -> None:
         """End the connections."""
         await self._client.close()
+
+
+def _response(answer: bytes) -> commit_validator_pb2.ValidateResponse:
+    """The verdict of an answer. Raises ParseError, UnicodeDecodeError."""
+    text = answer.decode()
+    if not text.lstrip().startswith("{"):
+        raise json_format.ParseError("is no object")  # an empty list or text would be read as an empty message
+    return json_format.Parse(text, commit_validator_pb2.ValidateResponse())

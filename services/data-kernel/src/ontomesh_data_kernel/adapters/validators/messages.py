@@ -59,4 +59,4 @@ def traceparent() -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+    return text[:limit].encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")

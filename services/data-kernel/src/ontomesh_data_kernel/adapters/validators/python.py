@@ -57,8 +57,8 @@ class PythonChecks:
         calls = self._calls.setdefault(name, _Calls())
         if calls.late >= MAX_CALLS:
             raise CheckFailed(Cause.ERROR, f"{calls.late} calls of it have not returned yet")
-        await calls.slots.acquire()
         call = _Call(lambda: self._function(check.entry_point), [_proposal(name, check, one) for one in pieces])
+        await calls.slots.acquire()
         return await call.run(calls)
 
     def _function(self, name: str) -> validation.Validate:
@@ -104,6 +104,8 @@ class _Call:
         try:
             return await self._future
         except asyncio.CancelledError:
+            if not self._future.cancelled():
+                raise  # it has just returned
             self._is_late = True
             calls.late += 1
             inner = self._inner
@@ -119,7 +121,7 @@ class _Call:
         except CheckFailed as failure:
             outcome = failure
         except BaseException as error:  # noqa: BLE001 - whatever it raises is its failure, and ends no thread of others
-            outcome = CheckFailed(Cause.ERROR, f"{type(error).__name__}: {error}")
+            outcome = CheckFailed(Cause.ERROR, _told(error))
         with suppress(RuntimeError):  # the kernel has ended by now
             self._loop.call_soon_threadsafe(ended, outcome)
 
@@ -144,6 +146,14 @@ class _Call:
         if isinstance(made, AsyncIterable):
             return [one async for one in made]
         return made  # type: ignore[no-any-return]
+
+
+def _told(error: BaseException) -> str:
+    """An error in words; its own may fail in turn."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - whatever it raises
+        return type(error).__name__
 
 
 def _objections(given: validation.Objections) -> list[Objection]:

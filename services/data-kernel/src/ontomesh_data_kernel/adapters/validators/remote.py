@@ -1,9 +1,11 @@
 """Validators that are services, by gRPC: connections to checked addresses, kept open and checked again at times."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import grpc
 from grpc import StatusCode
@@ -63,6 +65,8 @@ class GrpcChecks:
                 connection.checked_at = -RESOLVE_AGAIN_SECONDS  # it may have moved
                 details = (error.details() or "")[:_SHOWN]
                 raise CheckFailed(Cause.ERROR, f"{error.code().name}: {details}") from None
+            if response is None:  # as gRPC says that it cannot be read, whatever its types say
+                raise CheckFailed(Cause.ERROR, "its answer is no ValidateResponse")
             objections += objections_of(response)
             if len(objections) >= MAX_OBJECTIONS:
                 break
@@ -119,4 +123,12 @@ def _open(found: Destination, plaintext: bool) -> grpc.aio.Channel:
     if plaintext:
         return grpc.aio.insecure_channel(found.grpc_target(), options=options)
     options.append(("grpc.ssl_target_name_override", found.host))
-    return grpc.aio.secure_channel(found.grpc_target(), grpc.ssl_channel_credentials(), options=options)
+    credentials = grpc.ssl_channel_credentials(_authorities())
+    return grpc.aio.secure_channel(found.grpc_target(), credentials, options=options)
+
+
+@cache
+def _authorities() -> bytes | None:
+    """The certificate authorities that this process trusts, in PEM, as over HTTPS; gRPC has a list of its own."""
+    known = ssl.create_default_context().get_ca_certs(binary_form=True)
+    return "".join(map(ssl.DER_cert_to_PEM_cert, known)).encode() or None

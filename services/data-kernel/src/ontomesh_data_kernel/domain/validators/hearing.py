@@ -12,7 +12,7 @@ from typing import TypeVar
 from ontomesh_data_kernel.domain.canonical import document_hash
 from ontomesh_data_kernel.domain.drafting import SCHEMA_CLASS, Outcome, Record, class_of
 from ontomesh_data_kernel.domain.ontology import Ontology
-from ontomesh_data_kernel.domain.validators.judging import Judges
+from ontomesh_data_kernel.domain.validators.judging import Judges, Session
 from ontomesh_data_kernel.domain.validators.model import ProposedChange, Validator
 from ontomesh_data_kernel.domain.validators.registry import Registry
 from ontomesh_data_kernel.errors import StoreUnavailable
@@ -54,10 +54,8 @@ class Hearings:
         self.registry = registry
         self.judges = judges
 
-    async def of(self, database: str, record: Record, *, is_merge: bool = False) -> "Hearing | None":
-        """The hearing of a commit; None if no validator sees commits of its branch. Raises StoreUnavailable."""
-        if not await self.registry.matching(database, record.branch):
-            return None
+    def of(self, database: str, record: Record, *, is_merge: bool = False) -> "Hearing":
+        """The hearing of a commit. It costs next to nothing while no validator sees commits of its branch."""
         return Hearing(self.registry, self.judges, database, record, is_merge)
 
 
@@ -71,7 +69,8 @@ class Hearing:
         self._judges = judges
         self._database = database
         self._record = record
-        self._session = judges.session(database, record, is_merge)
+        self._is_merge = is_merge
+        self._session: Session | None = None
         self._verdicts: dict[tuple[str, str], Marks] = {}
 
     async def through(self, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -80,6 +79,7 @@ class Hearing:
         Raises CommitRejected, ValidatorUnavailable besides what the attempt raises.
         """
         for _ in range(MAX_ROUNDS):
+            await self._registry.matching(self._database, self._record.branch)
             try:
                 return await attempt()
             except Unjudged as unjudged:
@@ -88,6 +88,10 @@ class Hearing:
 
     async def judge(self, unjudged: Unjudged) -> None:
         """Have changes judged. Raises CommitRejected, ValidatorUnavailable."""
+        if not unjudged.views:
+            return
+        if self._session is None:
+            self._session = self._judges.session(self._database, self._record, self._is_merge)
         shown = [(view.validator, view.changes) for view in unjudged.views]
         await self._judges.judge(self._session, unjudged.head, shown)
         for view in unjudged.views:
@@ -95,34 +99,42 @@ class Hearing:
 
     def require(self, head: Head, made: Draft, outcome: Outcome, old: Ontology, new: Ontology) -> None:
         """Raise Unjudged unless what a draft changes is just what was judged. Waits for nobody."""
+        validators = self._registry.known(self._database, self._record.branch)
+        if validators is None:
+            raise Unjudged(head.point.commit, [])
+        if not validators:
+            return
         missing = [
             view
-            for view in self._views(made, outcome, old, new)
+            for view in _views(validators, made, outcome, old, new)
             if self._verdicts.get((view.validator.name, view.validator.etag)) != view.marks()
         ]
         if missing:
             raise Unjudged(head.point.commit, missing)
 
-    def _views(self, made: Draft, outcome: Outcome, old: Ontology, new: Ontology) -> list[View]:
-        """What each validator sees of a draft, those that see nothing left out."""
-        sight = Sight(self._registry.known(self._database, self._record.branch), old, new)
-        schema = old.element_bodies() if old.digest != new.digest else {}
-        for write in made.writes:
-            seeing = sight.of(class_of(write.id))
-            if not seeing:
-                continue
-            if write.id.startswith(f"{SCHEMA_CLASS}/"):
-                before = schema.get(write.id)
-                was = document_hash(before).hex() if before is not None else ""
-            else:
-                version = outcome.current.get(write.id)
-                before, was = (version.body, version.etag) if version is not None else (None, "")
-            if was == write.etag:
-                continue  # it is indexed anew, and does not change
-            change = ProposedChange(write.id, sight.classes(class_of(write.id)), before, write.body, (was, write.etag))
-            for view in seeing:
-                view.changes.append(change)
-        return [view for view in sight.views if view.changes]
+
+def _views(
+    validators: tuple[Validator, ...], made: Draft, outcome: Outcome, old: Ontology, new: Ontology
+) -> list[View]:
+    """What each validator sees of a draft, those that see nothing left out."""
+    sight = Sight(validators, old, new)
+    schema = old.element_bodies() if old.digest != new.digest else {}
+    for write in made.writes:
+        seeing = sight.of(class_of(write.id))
+        if not seeing:
+            continue
+        if write.id.startswith(f"{SCHEMA_CLASS}/"):
+            before = schema.get(write.id)
+            was = document_hash(before).hex() if before is not None else ""
+        else:
+            version = outcome.current.get(write.id)
+            before, was = (version.body, version.etag) if version is not None else (None, "")
+        if was == write.etag:
+            continue  # it is indexed anew, and does not change
+        change = ProposedChange(write.id, sight.classes(class_of(write.id)), before, write.body, (was, write.etag))
+        for view in seeing:
+            view.changes.append(change)
+    return [view for view in sight.views if view.changes]
 
 
 class Sight:

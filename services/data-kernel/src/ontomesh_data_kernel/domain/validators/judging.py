@@ -11,6 +11,7 @@ from ontomesh_data_kernel.domain.validators.changed_paths import concerns
 from ontomesh_data_kernel.domain.validators.model import (
     BuiltinCheck,
     Cause,
+    Check,
     CheckFailed,
     FailurePolicy,
     Objection,
@@ -81,7 +82,7 @@ class Judges:
         if not seen:
             return Answer(one)
         before = session.shown.get(one.name, 0)
-        pieces = [_proposal(session, head, piece, before + earlier) for piece, earlier in _pieces(seen)]
+        pieces = [_proposal(session, head, piece, before + earlier) for piece, earlier in _pieces(seen, one.check)]
         try:
             seconds = min(one.deadline / 1e6, session.seconds)
             if seconds <= 0:
@@ -147,12 +148,14 @@ def _seen(one: Validator, changes: Sequence[ProposedChange]) -> Sequence[Propose
     return changes
 
 
-def _pieces(changes: Sequence[ProposedChange]) -> list[tuple[Sequence[ProposedChange], int]]:
+def _pieces(changes: Sequence[ProposedChange], check: Check) -> list[tuple[Sequence[ProposedChange], int]]:
     """The changes in pieces that fit a call, each with how many come before it."""
     pieces: list[tuple[Sequence[ProposedChange], int]] = []
     start = size = 0
     for index, one in enumerate(changes):
         weight = len(one.id) + len(one.before or b"") + len(one.after or b"")
+        if not isinstance(check, BuiltinCheck):
+            weight += sum(map(len, one.paths))
         if index > start and (index - start >= MAX_PIECE_CHANGES or size + weight > MAX_PIECE_BYTES):
             pieces.append((changes[start:index], start))
             start, size = index, 0

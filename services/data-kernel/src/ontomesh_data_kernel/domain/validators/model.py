@@ -8,6 +8,9 @@ from functools import cached_property
 from ontomesh_data_kernel.domain.validators.changed_paths import changed_paths
 from ontomesh_data_kernel.errors import Violation
 
+MAX_SHOWN_PATHS = 256 << 10
+"""Characters of one change's paths beyond which a call about it might not be taken for its size."""
+
 
 class FailurePolicy(Enum):
     """What becomes of a commit when a validator does not answer in time, or fails."""
@@ -121,10 +124,14 @@ class ProposedChange:
         """The paths of all values that differ; those of all values for an insert or a deletion."""
         return changed_paths(self.before, self.after)
 
-    @property
+    @cached_property
     def paths(self) -> tuple[str, ...]:
-        """The properties that change, as paths; none for an insert or a deletion."""
-        return () if self.before is None or self.after is None else self.touched
+        """The properties that change, as paths; none for an insert or a deletion. Of very many, where they begin."""
+        if self.before is None or self.after is None:
+            return ()
+        if sum(map(len, self.touched)) > MAX_SHOWN_PATHS:
+            return tuple(dict.fromkeys(path.partition(".")[0] for path in self.touched))
+        return self.touched
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Patterns of names in which `*` stands for any characters."""
 
-_STANDING_FOR = ("", "\x01" * 300)
-"""What is tried in the place of a `*`: nothing, and more than any other pattern can spell."""
+_STANDING_FOR = tuple("\x01" * length for length in range(258))
+"""What is tried in the place of a `*`: as many characters as other patterns can spell, and more."""
 
 
 def fits(pattern: str, name: str) -> bool:
@@ -26,5 +26,7 @@ def fits_any(patterns: tuple[str, ...], name: str) -> bool:
 
 
 def samples(patterns: tuple[str, ...]) -> list[str]:
-    """Names of which all have a property that is told by patterns if, and only if, all that fit these patterns have it."""
+    """Names of which all have a property that is told by patterns if, and only if, all that fit these patterns have it;
+    of several stars in one pattern each stands for as much as the others.
+    """
     return [pattern.replace("*", stand_in) for pattern in patterns or ("*",) for stand_in in _STANDING_FOR]

@@ -31,8 +31,7 @@ class Registry:
     def __init__(self, state: State, clock: Callable[[], float] = time.monotonic) -> None:
         self._state = state
         self._clock = clock
-        self._validators: dict[str, Validator] = {}
-        self._places: dict[tuple[str, str], tuple[Validator, ...]] = {}
+        self._copy = _Copy({})
         self._read_at = -STALE_SECONDS
         self._changes = 0
         self._reading: asyncio.Task[None] | None = None
@@ -41,36 +40,35 @@ class Registry:
         """The validators that see commits of a branch, in their order. Raises StoreUnavailable, Corrupt."""
         age = self._clock() - self._read_at
         if age >= STALE_SECONDS:
-            await self._renewed()
+            await self.renew()
         elif age >= RENEW_SECONDS and self._reading is None:
             self._reading = self._begin_reading()
-        return self.known(database, branch)
+        return self._copy.seeing(database, branch)
 
-    def known(self, database: str, branch: str) -> tuple[Validator, ...]:
-        """The validators that see commits of a branch, by what is known without asking the store."""
-        if not self._validators:
-            return ()
-        place = (database, branch)
-        found = self._places.get(place)
-        if found is None:
-            if len(self._places) >= MAX_PLACES:
-                self._places.clear()
-            found = self._places[place] = tuple(
-                one
-                for one in in_order(self._validators)
-                if not one.disabled and fits_any(one.match.databases, database) and fits_any(one.match.branches, branch)
-            )
-        return found
+    async def renew(self) -> None:
+        """Read the copy anew. Raises StoreUnavailable, Corrupt."""
+        if self._reading is None:
+            self._reading = self._begin_reading()
+        await asyncio.shield(self._reading)
+
+    def known(self, database: str, branch: str) -> tuple[Validator, ...] | None:
+        """The validators that see commits of a branch, without asking the store; None if the copy is too old for that.
+
+        May be called in any thread.
+        """
+        if self._clock() - self._read_at >= STALE_SECONDS:
+            return None
+        return self._copy.seeing(database, branch)
 
     async def all(self) -> list[Validator]:
         """Every validator in order, as the store has them now. Raises StoreUnavailable, Corrupt."""
         await self._read()
-        return in_order(self._validators)
+        return in_order(self._copy.validators)
 
     def learn(self, name: str, one: Validator | None) -> None:
         """Take note of a change that this kernel made; None if the validator is gone."""
         self._changes += 1
-        validators = {**self._validators}
+        validators = {**self._copy.validators}
         validators.pop(name, None)
         if one is not None:
             validators[name] = one
@@ -82,11 +80,6 @@ class Registry:
             self._reading.cancel()
             with suppress(asyncio.CancelledError, KernelError):
                 await self._reading
-
-    async def _renewed(self) -> None:
-        if self._reading is None:
-            self._reading = self._begin_reading()
-        await asyncio.shield(self._reading)
 
     def _begin_reading(self) -> asyncio.Task[None]:
         # It serves all, and so is no part of the trace of the commit that came first.
@@ -110,14 +103,41 @@ class Registry:
             for entry in entries:
                 one = read_entry(entry.key, entry.value)
                 validators[one.name] = one
-            self._take(validators)
-            self._read_at = began
+            if began >= self._read_at:  # else one that began later was sooner
+                self._take(validators)
+                self._read_at = began
             return
 
     def _take(self, validators: dict[str, Validator]) -> None:
-        if validators != self._validators:
-            self._validators = validators
-            self._places.clear()
+        # In one step: a transaction in another thread may be looking at it.
+        if validators != self._copy.validators:
+            self._copy = _Copy(validators)
+
+
+class _Copy:
+    """Validators, and which of them see the places that were asked for."""
+
+    __slots__ = ("_places", "validators")
+
+    def __init__(self, validators: dict[str, Validator]) -> None:
+        self.validators = validators
+        self._places: dict[tuple[str, str], tuple[Validator, ...]] = {}
+
+    def seeing(self, database: str, branch: str) -> tuple[Validator, ...]:
+        """Those that see commits of a branch, in order."""
+        if not self.validators:
+            return ()
+        place = (database, branch)
+        found = self._places.get(place)
+        if found is None:
+            if len(self._places) >= MAX_PLACES:
+                self._places.clear()
+            found = self._places[place] = tuple(
+                one
+                for one in in_order(self.validators)
+                if not one.disabled and fits_any(one.match.databases, database) and fits_any(one.match.branches, branch)
+            )
+        return found
 
 
 def in_order(validators: Mapping[str, Validator]) -> list[Validator]:

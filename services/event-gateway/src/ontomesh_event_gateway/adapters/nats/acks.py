@@ -27,6 +27,11 @@ class Acks:
         connection.on_connect(self._connected)
         connection.on_disconnect(self._disconnected)
 
+    @property
+    def max_payload(self) -> int:
+        """The largest message that the broker takes, headers included. Raises BrokerUnavailable."""
+        return self._connection.client.max_payload
+
     async def send(self, protocol: bytes, reply: bytes) -> dict[str, Any]:
         """Sends commands, and returns the ack that comes to `reply`. Raises ApiRefused, StreamFull, BrokerUnavailable."""
         token = reply.rpartition(b".")[2].decode()

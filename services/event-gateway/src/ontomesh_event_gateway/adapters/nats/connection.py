@@ -159,37 +159,53 @@ class Connection:
         return read_answer(answer.data)
 
     async def _keep(self) -> None:
-        wait = FIRST_WAIT_SECONDS
+        wait, told, clock = FIRST_WAIT_SECONDS, "", asyncio.get_running_loop().time
         while True:
             try:
                 client = await self._connect()
-            except (nats.errors.Error, OSError) as error:
-                level = logging.WARNING if wait == FIRST_WAIT_SECONDS else logging.DEBUG
-                logger.log(level, "cannot connect to NATS: %s", _words(error))
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, LONGEST_WAIT_SECONDS)
-                continue
-            wait = FIRST_WAIT_SECONDS
-            await self._use(client)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told and tried again
+                # nats-py lets more through than its own errors where what answers is no NATS.
+                words = _words(error)
+                logger.log(logging.DEBUG if words == told else logging.WARNING, "cannot connect to NATS: %s", words)
+                told = words
+            else:
+                begun = clock()
+                await self._use(client)
+                if clock() - begun > LONGEST_WAIT_SECONDS:
+                    # A server that takes a connection and ends it at once is left alone as one that takes none.
+                    wait = FIRST_WAIT_SECONDS
+                told = ""
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT_SECONDS)
 
     async def _connect(self) -> Client:
         client = Client()
         self._inlet = Inlet.of(client)
-        async with asyncio.timeout(2 * CONNECT_SECONDS):
-            await client.connect(
-                list(self._servers),
-                name=self._name,
-                token=self._token or None,
-                error_cb=_log_error,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
-                connect_timeout=CONNECT_SECONDS,
-                ping_interval=PING_SECONDS,
-                max_outstanding_pings=2,
-                pending_size=0,
-            )
+        try:
+            async with asyncio.timeout(2 * CONNECT_SECONDS):
+                await client.connect(
+                    list(self._servers),
+                    name=self._name,
+                    token=self._token or None,
+                    error_cb=self._log_error,
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=CONNECT_SECONDS,
+                    ping_interval=PING_SECONDS,
+                    max_outstanding_pings=2,
+                    pending_size=0,
+                )
+        except BaseException:
+            with suppress(nats.errors.Error, OSError, TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await client.close()
+            raise
         return client
+
+    async def _log_error(self, error: Exception) -> None:
+        # Of what keeps a connection from being made, `_keep` tells.
+        logger.log(logging.WARNING if self.available else logging.DEBUG, "NATS: %s", _words(error))
 
     async def _use(self, client: Client) -> None:
         reading = client._reading_task
@@ -228,20 +244,16 @@ def read_answer(data: bytes) -> dict[str, Any]:
     """An answer of JetStream. Raises ApiRefused, StreamFull."""
     answer: dict[str, Any] = orjson.loads(data) if data else {}
     if "error" in answer:
-        _refuse(answer["error"])
+        _refuse(answer["error"], str(answer.get("stream", "")))
     return answer
 
 
-def _refuse(error: dict[str, Any]) -> NoReturn:
+def _refuse(error: dict[str, Any], stream: str) -> NoReturn:
     code, description = int(error.get("err_code", 0)), str(error.get("description", ""))
     if code == STORE_FAILED and description.startswith("maximum"):
         # One code for every fault of storing; the text alone tells a full stream from a broken disk.
-        raise StreamFull(f"the stream takes no more: {description}")
+        raise StreamFull(f"the stream takes no more: {description}", (), {"stream": stream})
     raise ApiRefused(code, description)
-
-
-async def _log_error(error: Exception) -> None:
-    logger.debug("NATS: %s", _words(error))
 
 
 def _words(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """JetStream's durable consumers: made, asked for messages, and answered with as little work a message as can be."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -21,12 +22,16 @@ from ontomesh_event_gateway.ports import Arrival, Lane, LaneState
 PULL_MOST = 1_000
 MOST_WAITING = 100_000
 """Answers kept for a broker that is away; what is lost beyond them is delivered again."""
-PULL_BYTES = 8 << 20
+PULL_BYTES = 2 << 20
+"""More than an event can have."""
 EXPIRES_SECONDS = 60.0
 HEARTBEAT_SECONDS = 10.0
 GRACE_SECONDS = 5.0
 """For how long what was under way to a closed pull is given back."""
 MOST_FILTERS = 50
+MOST_RETURNED = 100_000
+RETURNED = "ontomesh.returned"
+"""A subject that no stream keeps."""
 _NANO = 10**9
 _MICRO = 1_000
 
@@ -37,6 +42,7 @@ class NatsConsumers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._answers = Answers(connection)
+        self._returned = Returned(connection)
 
     @property
     def is_connected(self) -> bool:
@@ -103,7 +109,7 @@ class NatsConsumers:
         """Begins to receive a lane's messages, as many as are asked for. `ended` is told when the consumer is gone or
         has moved, and the pull with it. Raises BrokerUnavailable.
         """
-        return NatsPull(self._connection, self._answers, lane, take, ended)
+        return NatsPull(self._connection, self._answers, self._returned, lane, take, ended)
 
 
 class Answers:
@@ -133,6 +139,36 @@ class Answers:
         self._flush()
 
 
+class Returned:
+    """What was given back without having been sent to anybody, of which every gateway tells all the others.
+
+    The broker counts those deliveries, too, and knows no other way to give a message back. A gateway that starts later
+    takes them for attempts.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
+        connection.on_connect(self._connected)
+
+    def command(self, lane: str, sequence: int) -> bytes:
+        """What tells of one; it goes out before what gives the message back."""
+        told = b"%b %d" % (lane.encode(), sequence)
+        return b"PUB %b %d\r\n%b\r\n" % (RETURNED.encode(), len(told), told)
+
+    def count(self, lane: str, sequence: int) -> int:
+        """How often a message was given back."""
+        return self._counts.get(b"%b %d" % (lane.encode(), sequence), 0) if self._counts else 0
+
+    async def _connected(self) -> None:
+        self._connection.subscribe(RETURNED, self._take)
+
+    def _take(self, _subject: bytes, _reply: bytes, _headers: bytes, payload: bytes) -> None:
+        self._counts[payload] = self._counts.pop(payload, 0) + 1
+        if len(self._counts) > MOST_RETURNED:
+            self._counts.popitem(last=False)
+
+
 class NatsPull:
     """Receives one lane's messages."""
 
@@ -140,12 +176,15 @@ class NatsPull:
         self,
         connection: Connection,
         answers: Answers,
+        returned: Returned,
         lane: Lane,
         take: Callable[[Arrival | None], None],
         ended: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._add = answers.add
+        self._returned = returned
+        self._lane = lane.name
         self._hand = take
         self._ended = ended
         self._inbox = f"_INBOX.{uuid4().hex}"
@@ -196,6 +235,10 @@ class NatsPull:
         body = b'-NAK {"delay":%d}' % (delay * _MICRO) if delay else b"-NAK"
         self._add(b"PUB %b %d\r\n%b\r\n" % (reply, len(body), body))
 
+    def untried(self, arrival: Arrival) -> None:
+        """Tells that nobody was sent a message."""
+        self._add(self._returned.command(self._lane, arrival.sequence))
+
     def progress(self, reply: bytes) -> None:
         """Begins a message's time anew."""
         self._add(b"PUB %b 4\r\n+WPI\r\n" % reply)
@@ -203,14 +246,18 @@ class NatsPull:
     def _take(self, subject: bytes, reply: bytes, headers: bytes, payload: bytes) -> None:
         self._heard = True
         if not headers.startswith(b"NATS/1.0 "):
+            told = delivered(reply)
             if self._sid is None:
+                self._add(self._returned.command(self._lane, told.sequence))
                 self.nak(reply)
                 return
-            told = delivered(reply)
             self.waiting -= 1
             self.pending = told.pending
+            attempt = told.attempt
+            if attempt > 1:
+                attempt = max(attempt - self._returned.count(self._lane, told.sequence), 1)
             traceparent = header(headers, b"traceparent")
-            self._hand(Arrival(self, reply, payload, told.attempt, told.sequence, told.time, traceparent))
+            self._hand(Arrival(self, reply, payload, attempt, told.sequence, told.time, traceparent))
             return
         if self._sid is None or status_of(headers) == HEARTBEAT:
             return

@@ -1,5 +1,6 @@
 """Dead letters: a stream of their own, a subject for each subscription."""
 
+from collections.abc import Callable
 from urllib.parse import quote, unquote
 
 from ontomesh_event_gateway.adapters.nats.acks import Acks
@@ -8,9 +9,12 @@ from ontomesh_event_gateway.adapters.nats.stored import StoredMessages
 from ontomesh_event_gateway.adapters.nats.streams import DEAD
 from ontomesh_event_gateway.adapters.nats.subjects import escaped, partition, redriven_subject
 from ontomesh_event_gateway.domain.model import Event
+from ontomesh_event_gateway.errors import TooLarge
 from ontomesh_event_gateway.ports import DeadLetter, Decode, FoundDeadLetters
 
 MAX_ERROR = 4_096
+_LEAST_ERROR = 128
+_HEADER_ROOM = 256
 _MAX_DIGITS = 18
 _PREFIX = "ontomesh.dead"
 
@@ -18,19 +22,33 @@ _PREFIX = "ontomesh.dead"
 class NatsDeadLetters:
     """Dead letters in JetStream; an id is a sequence."""
 
-    def __init__(self, stored: StoredMessages, acks: Acks, decode: Decode) -> None:
+    def __init__(
+        self, stored: StoredMessages, acks: Acks, decode: Decode, without_data: Callable[[Event], Event]
+    ) -> None:
         self._stored = stored
         self._acks = acks
         self._decode = decode
+        self._without_data = without_data
 
     async def put(self, subscription: str, event: Event, error: str, attempts: int, sequence: int) -> None:
-        """Keeps a dead letter durably. Raises BrokerUnavailable, StreamFull."""
+        """Keeps a dead letter durably, its error shortened and then its data left out where the broker takes no more.
+
+        Raises BrokerUnavailable, StreamFull, TooLarge.
+        """
+        # More than it takes would make the broker end the connection, and all that is under way on it.
+        limit = self._acks.max_payload - _HEADER_ROOM
+        encoded = event.encoded
+        if len(encoded) + _LEAST_ERROR > limit:
+            encoded = self._without_data(event).encoded
+        room = limit - len(encoded)
+        if room < _LEAST_ERROR:
+            raise TooLarge(f"the broker takes no dead letter of {len(encoded)} bytes", (), {"limit": str(limit)})
         headers = {
-            "Ontomesh-Error": quote(error[:MAX_ERROR], safe=" "),
+            "Ontomesh-Error": _quoted(error[:MAX_ERROR], room),
             "Ontomesh-Attempts": str(attempts),
             "Ontomesh-Sequence": str(sequence),
         }
-        await self._publish(_subject(subscription), headers, event.encoded)
+        await self._publish(_subject(subscription), headers, encoded)
 
     async def list(self, subscription: str, after: int, limit: int, max_bytes: int) -> FoundDeadLetters:
         """Dead letters behind an id, oldest first."""
@@ -99,6 +117,12 @@ class NatsDeadLetters:
             sequence=int(one.headers.get("ontomesh-sequence", "0")),
             create_time=one.time,
         )
+
+
+def _quoted(text: str, most: int) -> str:
+    while len(quoted := quote(text, safe=" ")) > most:
+        text = text[: len(text) * most // len(quoted)]
+    return quoted
 
 
 def _subject(subscription: str) -> str:

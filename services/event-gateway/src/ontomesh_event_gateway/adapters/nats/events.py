@@ -12,7 +12,7 @@ from ontomesh_event_gateway.adapters.nats.stored import StoredMessages
 from ontomesh_event_gateway.adapters.nats.streams import EVENTS
 from ontomesh_event_gateway.adapters.nats.subjects import EVENTS_PREFIX, REDRIVEN_PREFIX, escaped, type_token
 from ontomesh_event_gateway.domain.model import Event, StoredEvent
-from ontomesh_event_gateway.errors import BrokerUnavailable
+from ontomesh_event_gateway.errors import BrokerUnavailable, StartNotRetained
 from ontomesh_event_gateway.ports import Decode
 
 RETRY_SECONDS = 0.25
@@ -48,7 +48,8 @@ class NatsEvents:
         subjects = [f"{EVENTS_PREFIX}.*.{token}" for token in sorted({type_token(type_) for type_ in types})]
         if not subjects or len(subjects) > MOST_FILTERS:
             subjects = [f"{EVENTS_PREFIX}.>"]
-        reading = _Reading(self._connection, subjects, first, self._decode)
+        _, last = await self._stored.bounds(EVENTS)
+        reading = _Reading(self._connection, self._stored, subjects, first, self._decode, is_ahead=first > last + 1)
         await reading.open()
         try:
             yield reading.batches()
@@ -61,8 +62,19 @@ class NatsEvents:
 
 
 class _Reading:
-    def __init__(self, connection: Connection, subjects: Sequence[str], first: int, decode: Decode) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        stored: StoredMessages,
+        subjects: Sequence[str],
+        first: int,
+        decode: Decode,
+        *,
+        is_ahead: bool,
+    ) -> None:
         self._connection = connection
+        self._stored = stored
+        self._is_ahead = is_ahead
         self._subjects = subjects
         self._next = first
         self._decode = decode
@@ -73,6 +85,12 @@ class _Reading:
         self._reader = reader
         await reader.open(self._next)
 
+    async def _open_again(self) -> None:
+        _, last = await self._stored.bounds(EVENTS)
+        if last + 1 < self._next and not self._is_ahead:
+            raise StartNotRetained("the stream of events was lost and begins again", (), {"first_sequence": "1"})
+        await self.open()
+
     async def close(self) -> None:
         if self._reader is not None:
             await self._reader.close()
@@ -82,7 +100,7 @@ class _Reading:
         while True:
             try:
                 if self._reader is None:
-                    await self.open()
+                    await self._open_again()
                 assert self._reader is not None
                 arrived = await self._reader.next()
             except BrokerUnavailable:
@@ -91,7 +109,8 @@ class _Reading:
                 await self._connection.wait_available()
                 continue
             self._next = arrived[-1].sequence + 1
-            yield [self._stored(one) for one in arrived]
+            self._is_ahead = False
+            yield [self._event(one) for one in arrived]
 
-    def _stored(self, one: Read) -> StoredEvent:
+    def _event(self, one: Read) -> StoredEvent:
         return StoredEvent(self._decode(one.payload), one.sequence, one.time, header(one.headers, b"traceparent"))

@@ -65,19 +65,22 @@ class Inlet:
             kind = whole[at : at + 2]
             if kind in {b"HM", b"MS"}:
                 words = whole[at:eol].split()
-                begin, length = eol + 2, int(words[-1])
-                after = begin + length + 2
+                begin = eol + 2
+                try:
+                    sid, after = int(words[2]), begin + int(words[-1]) + 2
+                    split = begin + int(words[-2]) if kind == b"HM" else begin
+                except (ValueError, IndexError) as error:
+                    raise ProtocolError("nats: malformed message") from error
                 if after > end:
                     self._needed = after - at
                     break
-                split = begin + int(words[-2]) if kind == b"HM" else begin
                 reply = words[3] if len(words) > (5 if kind == b"HM" else 4) else b""
                 headers, payload = whole[begin:split], whole[split : after - 2]
                 take = self._takers.get(words[2])
                 if take is not None:
                     take(words[1], reply, headers, payload)
                 else:
-                    await self._client._process_msg(int(words[2]), words[1], reply, payload, headers or None)
+                    await self._client._process_msg(sid, words[1], reply, payload, headers or None)
                 at = after
             else:
                 await self._control(kind, whole[at:eol])
@@ -91,7 +94,11 @@ class Inlet:
             case b"PO":
                 await self._client._process_pong()
             case b"IN":
-                await self._client._process_info(orjson.loads(line.partition(b" ")[2]))
+                try:
+                    info = orjson.loads(line.partition(b" ")[2])
+                except orjson.JSONDecodeError as error:
+                    raise ProtocolError("nats: malformed info") from error
+                await self._client._process_info(info)
             case b"-E":
                 await self._client._process_err(line.partition(b" ")[2].decode().strip().strip("'").lower())
             case b"+O":

@@ -1,6 +1,7 @@
 """Writing to the event stream: group commit by JetStream's atomic batches."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,11 +16,15 @@ from ontomesh_event_gateway.adapters.nats.acks import Acks
 from ontomesh_event_gateway.adapters.nats.connection import ApiRefused, Connection
 from ontomesh_event_gateway.adapters.nats.streams import Streams
 from ontomesh_event_gateway.domain.model import Event, Order, Stored, StreamState
-from ontomesh_event_gateway.errors import BrokerUnavailable, GatewayError, NotReached, StreamFull, TooLarge
+from ontomesh_event_gateway.errors import BrokerUnavailable, GatewayError, NotReached, SpoolFull, StreamFull, TooLarge
 from ontomesh_event_gateway.ports import Settle
+
+logger = logging.getLogger(__name__)
 
 BATCH_EVENTS = 500
 BATCH_BYTES = 4 << 20
+MAX_WAITING_BYTES = 64 << 20
+"""Of events that wait for the broker's answer."""
 PROBE_SECONDS = 0.1
 CONTAINS_DUPLICATE = 10201
 _TRIES = 4
@@ -47,7 +52,7 @@ class Publisher:
     """The event stream, as far as writing goes.
 
     There is one batch under way at a time, so that events are stored in the order of their calls whatever becomes of
-    some; what comes meanwhile makes the next batch. After a failure that leaves open what the broker has, everything
+    some; what comes meanwhile makes the next batch, up to a limit, over which it is refused with SpoolFull. After a failure that leaves open what the broker has, everything
     that waits fails, and nothing is sent until the broker answers again.
     """
 
@@ -56,6 +61,7 @@ class Publisher:
         self._streams = streams
         self._acks = acks
         self._waiting: deque[_Call] = deque()
+        self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self._available = asyncio.Event()
         self._under_way = False
@@ -106,7 +112,15 @@ class Publisher:
         span, traceparent = self._span(len(events))
         messages = [wire.Message(event, traceparent) for event in events]
         size = sum([len(message.body) for message in messages])
-        self._waiting.append(_Call(messages, settle, order, size, span))
+        call = _Call(messages, settle, order, size, span)
+        if self._waiting and self._waiting_bytes + size > MAX_WAITING_BYTES:
+            # Not a matter for the spool: what waits here may come into it yet, and belongs before these.
+            limit = {"limit": str(MAX_WAITING_BYTES)}
+            refusal = SpoolFull("more is published than the broker takes: what waits for it is full", (), limit)
+            call.end([refusal] * len(messages))
+            return
+        self._waiting.append(call)
+        self._waiting_bytes += size
         self._wake.set()
 
     def _span(self, count: int) -> tuple[Span | None, bytes]:
@@ -136,32 +150,47 @@ class Publisher:
         while self._waiting:
             call = self._waiting[0]
             if call.order is not None and call.order.broken:
-                self._waiting.popleft()
+                self._pop()
                 call.end([NotReached("a message before this one was not stored")] * len(call.messages))
                 continue
             count += len(call.messages)
             size += call.size
             if calls and (count > BATCH_EVENTS or size > BATCH_BYTES):
                 break
-            calls.append(self._waiting.popleft())
+            calls.append(self._pop())
         return calls
+
+    def _pop(self) -> _Call:
+        call = self._waiting.popleft()
+        self._waiting_bytes -= call.size
+        return call
 
     async def _store(self, calls: list[_Call]) -> None:
         messages = [message for call in calls for message in call.messages]
         self._under_way = True
         try:
             outcomes = await self._commit(messages)
-        finally:
+        except asyncio.CancelledError:
             self._under_way = False
+            self._end(calls, [BrokerUnavailable("the gateway is shutting down")] * len(messages))
+            raise
+        except Exception as error:
+            # Whatever it is, nobody may wait for ever, and what comes next must be tried.
+            logger.exception("a batch of events has failed")
+            outcomes = [BrokerUnavailable(f"the broker's answer is unknown: {type(error).__name__}")] * len(messages)
+        self._under_way = False
+        self._end(calls, outcomes)
+        if any(isinstance(outcome, BrokerUnavailable) for outcome in outcomes):
+            self._unavailable("the broker did not answer")
+        elif not self._available.is_set():
+            self._fail_all("the connection to the broker was lost")
+
+    def _end(self, calls: Sequence[_Call], outcomes: Sequence[Outcome]) -> None:
         start = 0
         for call in calls:
             end = start + len(call.messages)
             call.end(outcomes[start:end])
             start = end
-        if isinstance(outcomes[-1], BrokerUnavailable):
-            self._unavailable("the broker did not answer")
-        elif not self._available.is_set():
-            self._fail_all("the connection to the broker was lost")
 
     async def _commit(self, messages: list[wire.Message]) -> list[Outcome]:
         """An outcome for each message, in order."""
@@ -238,7 +267,7 @@ class Publisher:
 
     def _fail_all(self, cause: str) -> None:
         while self._waiting:
-            call = self._waiting.popleft()
+            call = self._pop()
             call.end([BrokerUnavailable(cause)] * len(call.messages))
 
     def _probe(self) -> None:

@@ -39,6 +39,9 @@ class NatsRecords:
         self._seen: dict[str, int] = {}
         self._listeners: list[Callable[[str, Record | None], None]] = []
         self._loaded = asyncio.Event()
+        self._current = asyncio.Event()
+        self._created = ""
+        connection.on_disconnect(self._current.clear)
 
     @property
     def is_loaded(self) -> bool:
@@ -48,6 +51,10 @@ class NatsRecords:
     async def wait_loaded(self) -> None:
         """Returns once the copy was filled."""
         await self._loaded.wait()
+
+    async def wait_current(self) -> None:
+        """Returns once the copy has what was written before the broker was last reached."""
+        await self._current.wait()
 
     def get(self, key: str) -> Record | None:
         """The record, None if there is none."""
@@ -78,22 +85,23 @@ class NatsRecords:
             await self._connection.wait_available()
             reader = Reader(self._connection, self._stream, [f"{self._prefix}>"])
             try:
-                await self._ensure()
-                await self._follow(reader)
+                await self._follow(reader, await self._ensure())
             except BrokerUnavailable as fault:
                 logger.debug("the bucket %s: %s", self._stream, fault.message)
                 await asyncio.sleep(RETRY_SECONDS)
             finally:
                 await reader.close()
 
-    async def _follow(self, reader: Reader) -> None:
+    async def _follow(self, reader: Reader, known: int) -> None:
+        """Follows the bucket; what it held up to the revision `known` is gone if it does not come."""
         pending = await reader.open(None)
         fresh: set[str] | None = set()
         while True:
             if fresh is not None and not pending:
-                self._keep_only(fresh)
+                self._keep_only(fresh, known)
                 fresh = None
                 self._loaded.set()
+                self._current.set()
             for message in await reader.next():
                 key = unquote(message.subject.decode().removeprefix(self._prefix))
                 self._see(key, message.sequence, _record(key, message))
@@ -113,8 +121,9 @@ class NatsRecords:
         for tell in self._listeners:
             tell(key, record)
 
-    def _keep_only(self, keys: set[str]) -> None:
+    def _keep_only(self, keys: set[str], known: int) -> None:
         """Forgets what the bucket does not have any more, nor a mark of its end."""
+        keys |= {key for key, revision in self._seen.items() if revision > known}
         self._seen = {key: revision for key, revision in self._seen.items() if key in keys}
         for key in self._records.keys() - keys:
             del self._records[key]
@@ -158,13 +167,22 @@ class NatsRecords:
         message = answer["message"]
         return int(message["seq"]) if message.get("hdrs") and not message.get("data") else 0
 
-    async def _ensure(self) -> None:
+    async def _ensure(self) -> int:
+        """Makes the bucket if it is not there; returns its last revision."""
         try:
-            await self._connection.api(f"STREAM.INFO.{self._stream}")
+            info = await self._connection.api(f"STREAM.INFO.{self._stream}")
         except ApiRefused as refused:
             if refused.code != STREAM_NOT_FOUND:
                 raise
-            await self._connection.api(f"STREAM.CREATE.{self._stream}", self._config())
+            info = await self._connection.api(f"STREAM.CREATE.{self._stream}", self._config())
+        if info["created"] != self._created:
+            if self._created:
+                logger.error(
+                    "the bucket %s was lost and made anew: %d records are gone", self._stream, len(self._records)
+                )
+            # Its revisions begin again.
+            self._created, self._seen = info["created"], {}
+        return int(info["state"]["last_seq"])
 
     def _config(self) -> dict[str, object]:
         return {

@@ -40,6 +40,8 @@ class Retention:
     max_bytes: int
     dedup_seconds: int
     replicas: int
+    sync_interval: str = ""
+    """What the servers are set to, as the gateway is told: they do not say it themselves."""
 
 
 class Streams:
@@ -51,7 +53,7 @@ class Streams:
     def __init__(self, connection: Connection, retention: Retention, registry: CollectorRegistry) -> None:
         self._connection = connection
         self._configs = _configs(retention)
-        self._sync_interval = ""
+        self._sync_interval = retention.sync_interval
         self._ratio = Gauge(
             "ontomesh_event_stream_bytes_ratio",
             "Bytes of a stream by the most that it may take.",

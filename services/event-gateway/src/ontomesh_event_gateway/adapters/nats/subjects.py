@@ -34,7 +34,6 @@ def type_token(type_: str) -> str:
     return f"{token[: LONGEST_TOKEN - len(digest) - 2]}=={digest}"
 
 
-@lru_cache(maxsize=65536)
 def partition(key: str) -> int:
     """The partition of a key."""
     return crc32(key.encode()) % PARTITIONS

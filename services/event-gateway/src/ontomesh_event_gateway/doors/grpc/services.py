@@ -26,7 +26,7 @@ def grpc_services(gateway: Gateway, draining: asyncio.Event) -> list[GrpcService
         for add, servicer, name in (
             (
                 publish_service_pb2_grpc.add_PublishServiceServicer_to_server,
-                PublishServicer(gateway.publishing),
+                PublishServicer(gateway.publishing, draining),
                 "PublishService",
             ),
             (

@@ -13,13 +13,15 @@ from google.protobuf.message import DecodeError
 from starlette.datastructures import Headers
 
 from ontomesh.events.v1 import cloud_event_pb2 as pb
-from ontomesh_event_gateway.domain.publishing import Draft
+from ontomesh_event_gateway.domain.publishing import MAX_BYTES, Draft, check_size
 from ontomesh_event_gateway.doors import convert
-from ontomesh_event_gateway.errors import InvalidEvent, InvalidRequest
+from ontomesh_event_gateway.errors import InvalidEvent, InvalidRequest, TooLarge
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 PROTOBUF = "application/cloudevents+protobuf"
+MAX_BODY_BYTES = 2 * MAX_BYTES
+"""Room for what JSON and Base64 add to the events' own limit."""
 
 _PREFIX = "ce-"
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -37,8 +39,11 @@ def is_batch(media_type: str) -> bool:
 def read_events(headers: Headers, body: bytes) -> list[Draft]:
     """The events of a request in binary, structured or batched mode, each as what is to be published.
 
-    Raises InvalidRequest where the request is in no mode, or its body is no JSON.
+    Raises InvalidRequest where the request is in no mode, or its body is no JSON; TooLarge.
     """
+    if len(body) > MAX_BODY_BYTES:
+        description = f"has {len(body)} bytes; at most {MAX_BODY_BYTES} are taken"
+        raise TooLarge.at("body", description, limit=str(MAX_BODY_BYTES), size=str(len(body)))
     media_type = headers.get("content-type", "")
     bare = _bare(media_type)
     if bare == STRUCTURED:
@@ -86,6 +91,7 @@ def _batched(body: bytes) -> list[Draft]:
     value = _parsed(body)
     if not isinstance(value, list):
         raise InvalidRequest.at("body", "must be an array of events")
+    check_size(len(value), 0)
     exact: list[Any] = _exact(body)
     return [
         _event(one, whole)
@@ -115,10 +121,17 @@ def _event(value: Mapping[str, Any], exact: Mapping[str, Any]) -> Draft:
             if isinstance(data, str) and media_type and not _JSON.match(media_type):
                 message.text_data = data
             elif data is not None or media_type:
-                message.text_data = orjson.dumps(exact["data"]).decode()
+                message.text_data = _dumped(exact["data"])
     except InvalidEvent as error:
         return Draft(convert.bare(message), error)
     return convert.draft(message)
+
+
+def _dumped(data: object) -> str:
+    try:
+        return orjson.dumps(data).decode()
+    except orjson.JSONEncodeError as error:
+        raise InvalidEvent.at("data", "is nested too deeply") from error
 
 
 def _fill(message: pb.CloudEvent, attributes: Mapping[str, object]) -> None:
@@ -175,7 +188,10 @@ def _parsed(body: bytes) -> Any:
 
 def _exact(body: bytes) -> Any:
     """The same JSON; its numbers go out again as they came in."""
-    return json.loads(body, parse_int=_digits, parse_float=_digits)
+    try:
+        return json.loads(body, parse_int=_digits, parse_float=_digits)
+    except RecursionError as error:
+        raise InvalidRequest.at("body", "is nested too deeply") from error
 
 
 def _digits(text: str) -> orjson.Fragment:

@@ -1,5 +1,6 @@
 """Publishing over HTTP, by the HTTP binding of CloudEvents."""
 
+import asyncio
 from typing import Annotated, Any
 
 import orjson
@@ -14,6 +15,9 @@ from ontomesh_event_gateway.doors.http.binding import BATCH, PROTOBUF, STRUCTURE
 
 RequireStored = Annotated[bool, Query(description="Refuses events rather than keep them in the gateway's spool.")]
 DeadLetterRefused = Annotated[bool, Query(description="Keeps events that are refused for good as dead letters.")]
+
+READ_AT_ONCE = 128 * 1024
+"""Larger bodies are read beside the loop."""
 
 _EVENT = {
     "specversion": "1.0",
@@ -75,7 +79,11 @@ def publish_routes(gateway: Gateway) -> APIRouter:
         request: Request, require_stored: RequireStored = False, dead_letter_refused: DeadLetterRefused = False
     ) -> Response:
         caller = caller_now()
-        drafts = read_events(request.headers, await request.body())
+        body = await request.body()
+        if len(body) > READ_AT_ONCE:
+            drafts = await asyncio.to_thread(read_events, request.headers, body)
+        else:
+            drafts = read_events(request.headers, body)
         results = await gateway.publishing.publish(caller, drafts, Wishes(require_stored, dead_letter_refused))
         if not is_batch(request.headers.get("content-type", "")):
             _raise_refusal(results[0])
