@@ -26,7 +26,7 @@ LEASE = "relay/lease"
 
 _ASK_SECONDS = 0.5
 _IDLE_SECONDS = 1.0
-_SHORTEST_ROUND, _LONGEST_ROUND = 0.01, 0.2
+_SHORTEST_ROUND, _LONGEST_ROUND = 0.01, 0.05
 """How long a round takes at least: longer while there is much to do, as few large batches burden commits least."""
 _FEW, _MANY = 1, 3
 """Events of a round after which the next may be shorter, or is to be longer."""
