@@ -29,7 +29,7 @@ from ontomesh_data_kernel.ports import Outcome, PublishingFailed
 logger = logging.getLogger(__name__)
 
 _KEEPALIVE_SECONDS = 30.0
-_STEP = 2
+_STEP = 8
 _OUTCOMES = {
     publish_service_pb2.PublishResult.OUTCOME_STORED: Outcome.STORED,
     publish_service_pb2.PublishResult.OUTCOME_DUPLICATE: Outcome.STORED,
