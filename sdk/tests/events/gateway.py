@@ -123,21 +123,26 @@ class Consuming(consume_service_pb2_grpc.ConsumeServiceServicer):
         ended = threading.Event()
         reader = threading.Thread(target=self._read, args=(sub, consumer, request_iterator, ended), daemon=True)
         reader.start()
-        try:
-            yield consume_service_pb2.ConsumeResponse()
-            while not ended.is_set() and context.is_active():
-                with memory.changed:
-                    found = memory.due(sub, consumer)
-                    if not found:
-                        memory.changed.wait(0.02)
-                if found:
-                    yield consume_service_pb2.ConsumeResponse(deliveries=found)
-        finally:
+        # Not by `finally`: of a call that ends while a response is on its way, the rest here is never run.
+        if not context.add_callback(lambda: self._leave(sub, consumer)):
+            self._leave(sub, consumer)
+            return
+        yield consume_service_pb2.ConsumeResponse()
+        while not ended.is_set() and context.is_active():
             with memory.changed:
-                sub.consumers.remove(consumer)
-                for sequence, (_, holder) in list(sub.out.items()):
-                    if holder is consumer:
-                        memory.back(sub, sequence, holder, Attempt.OUTCOME_EXPIRED, "the consumer went away")
+                found = memory.due(sub, consumer) if consumer in sub.consumers else []
+                if not found:
+                    memory.changed.wait(0.02)
+            if found:
+                yield consume_service_pb2.ConsumeResponse(deliveries=found)
+
+    def _leave(self, sub: Sub, consumer: Consumer) -> None:
+        memory = self._memory
+        with memory.changed:
+            sub.consumers.remove(consumer)
+            for sequence, (_, holder) in list(sub.out.items()):
+                if holder is consumer:
+                    memory.back(sub, sequence, holder, Attempt.OUTCOME_EXPIRED, "the consumer went away")
 
     def _read(self, sub: Sub, consumer: Consumer, requests: Any, ended: threading.Event) -> None:
         memory = self._memory
