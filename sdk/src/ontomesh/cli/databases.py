@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from ontomesh.cli.context import Session
-from ontomesh.cli.failures import UsageFailure
-from ontomesh.cli.options import Scope, command, group
+from ontomesh.cli.options import Scope, Yes, command, confirm_deletion, group
 from ontomesh.cli.output import local_time
 
 app = group("db", "Create, list, show and delete databases.")
@@ -62,14 +61,11 @@ def show(session: Session, name: Annotated[str | None, typer.Argument(metavar="N
 def delete(
     session: Session,
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     etag: Annotated[str, typer.Option("--etag", metavar="ETAG", help="Only if this is its etag.")] = "",
 ) -> None:
     """Delete a database with its whole history, at once and for good. Asks first."""
-    if not yes:
-        if session.out.as_json:
-            raise UsageFailure(f"deleting {name} cannot be undone", hint="with --json, say --yes as well")
-        typer.confirm(f"Delete database {name} with its whole history, for good?", abort=True, err=True)
+    confirm_deletion(session, name, f"Delete database {name} with its whole history, for good?", yes=yes)
     session.mesh.databases.delete(name, etag=etag)
     if session.out.as_json:
         session.out.json({"deleted": name})

@@ -20,8 +20,7 @@ from ontomesh.cli.event_inputs import (
 )
 from ontomesh.cli.event_lines import filter_text, print_subscription, subscription_json
 from ontomesh.cli.events import app as events_app
-from ontomesh.cli.failures import UsageFailure
-from ontomesh.cli.options import Scope, command, group
+from ontomesh.cli.options import Scope, Yes, command, confirm_deletion, group
 from ontomesh.cli.output import local_time
 
 app = group("subscriptions", "List, create, show, pause, resume and delete subscriptions.", lists=True)
@@ -173,14 +172,11 @@ def resume(session: Session, name: Name) -> None:
 def delete(
     session: Session,
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     etag: Annotated[str, typer.Option("--etag", metavar="ETAG", help="Only if this is its etag.")] = "",
 ) -> None:
     """Delete a subscription with its position, its dead letters and its attempts. Asks first."""
-    if not yes:
-        if session.out.as_json:
-            raise UsageFailure(f"deleting {name} cannot be undone", hint="with --json, say --yes as well")
-        typer.confirm(f"Delete subscription {name} with its dead letters, for good?", abort=True, err=True)
+    confirm_deletion(session, name, f"Delete subscription {name} with its dead letters, for good?", yes=yes)
     session.mesh.events.delete_subscription(name, etag=etag)
     _told(session, "deleted", name)
 

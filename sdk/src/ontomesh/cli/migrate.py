@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ontomesh.cli import inputs
-from ontomesh.cli.checks import print_differences
 from ontomesh.cli.committed import print_committed
 from ontomesh.cli.context import Session
-from ontomesh.cli.failures import FOUND, UsageFailure
+from ontomesh.cli.failures import UsageFailure
 from ontomesh.cli.options import Scope, command
-from ontomesh.cli.schema_compare import show_pages
+from ontomesh.cli.schema_compare import show_check
 
 if TYPE_CHECKING:
     from ontomesh.sdk.migrations import OnError, Step
-    from ontomesh.sdk.resources import OntologyCheck
 
 app = typer.Typer()
 
@@ -117,18 +115,11 @@ def migrate(
 def _try(session: Session, steps: "list[Step]", schema: bytes) -> None:
     """Prints what the steps would do; ends the command if a document would not fit, or a subscription would break."""
     ref = session.ref(session.branch)
-
-    def pages() -> "Iterator[OntologyCheck]":
-        token, first = "", True
-        while token or first:
-            page = session.database.check_ontology(schema, migrations=steps, ref=ref, page_token=token)
-            if first and not session.out.as_json:
-                print_differences(session.out, page.differences)
-            token, first = page.next_page_token, False
-            yield page
-
-    if show_pages(session, ref, pages()):
-        raise typer.Exit(FOUND)
+    show_check(
+        session,
+        ref,
+        lambda token: session.database.check_ontology(schema, migrations=steps, ref=ref, page_token=token),
+    )
 
 
 def _read(source: str) -> "Iterator[Step]":

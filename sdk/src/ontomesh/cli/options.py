@@ -21,6 +21,8 @@ from ontomesh.cli.context import Options, Session
 from ontomesh.cli.failures import BROKEN_PIPE, UsageFailure
 from ontomesh.cli.pager import paged
 
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
 P = ParamSpec("P")
 Function = Callable[Concatenate[Session, P], None]
 
@@ -210,3 +212,12 @@ def _quiet_pipe() -> Iterator[None]:
         # The interpreter flushes standard output once more when it ends; that must not fail either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(BROKEN_PIPE) from None
+
+
+def confirm_deletion(session: Session, name: str, question: str, *, yes: bool) -> None:
+    """Asks before something is deleted for good, unless it was said already; ends the command if the answer is no."""
+    if yes:
+        return
+    if session.out.as_json:
+        raise UsageFailure(f"deleting {name} cannot be undone", hint="with --json, say --yes as well")
+    typer.confirm(question, abort=True, err=True)

@@ -1,6 +1,6 @@
 """`ontomesh schema diff` and `ontomesh schema check`: what changes of the ontology come to."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,31 +82,38 @@ def check(
     """
     schema = inputs.schema(source)
     ref = session.ref()
+    show_check(
+        session,
+        ref,
+        lambda token: session.database.check_ontology(
+            schema,
+            mode="replace" if replace else "upsert",
+            remove=tuple(remove or ()),
+            ref=ref,
+            page_token=token,
+        ),
+    )
 
-    def pages() -> "Iterator[OntologyCheck]":
-        token, first = "", True
-        while token or first:
-            page = session.database.check_ontology(
-                schema,
-                mode="replace" if replace else "upsert",
-                remove=tuple(remove or ()),
-                ref=ref,
-                page_token=token,
-            )
-            if first and not session.out.as_json:
-                print_differences(session.out, page.differences)
-            token, first = page.next_page_token, False
-            yield page
 
-    if show_pages(session, ref, pages()):
+def show_check(session: Session, ref: str, ask: "Callable[[str], OntologyCheck]") -> None:
+    """Prints a check, whose pages `ask` gets by their tokens, and what would break beside documents; ends the command
+    if anything would not fit or break.
+    """
+    pages = _pages(session, ask)
+    last = _printed(session, pages) if session.out.as_json else print_violations(session, pages)
+    breaks = show_broken(session, ref, last)
+    if last.violating or breaks:
         raise typer.Exit(FOUND)
 
 
-def show_pages(session: Session, ref: str, pages: "Iterator[OntologyCheck]") -> bool:
-    """Prints the pages of a check, and what would break beside documents; whether anything would not fit or break."""
-    last = _printed(session, pages) if session.out.as_json else print_violations(session, pages)
-    breaks = show_broken(session, ref, last)
-    return bool(last.violating) or breaks
+def _pages(session: Session, ask: "Callable[[str], OntologyCheck]") -> "Iterator[OntologyCheck]":
+    token, first = "", True
+    while token or first:
+        page = ask(token)
+        if first and not session.out.as_json:
+            print_differences(session.out, page.differences)
+        token, first = page.next_page_token, False
+        yield page
 
 
 def _printed(session: Session, pages: "Iterator[OntologyCheck]") -> "OntologyCheck":

@@ -33,6 +33,7 @@ __all__ = [
     "current_trace_id",
     "parse_traceparent",
     "setup_tracing",
+    "traceparent_of",
 ]
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
@@ -46,6 +47,22 @@ class Parent(NamedTuple):
     trace_id: str
     span_id: str
     sampled: bool
+
+    def context(self, tracestate: str | None = None) -> SpanContext:
+        """The span as OpenTelemetry has it, to begin others under."""
+        return SpanContext(
+            int(self.trace_id, 16),
+            int(self.span_id, 16),
+            is_remote=True,
+            trace_flags=TraceFlags(TraceFlags.SAMPLED if self.sampled else TraceFlags.DEFAULT),
+            trace_state=TraceState.from_header([tracestate]) if tracestate else None,
+        )
+
+
+def traceparent_of(span: Span) -> str:
+    """The `traceparent` header that names a span."""
+    context = span.get_span_context()
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
 def parse_traceparent(header: str | None) -> Parent | None:
@@ -108,14 +125,7 @@ class ServerSpan(NamedTuple):
 
 
 def _remote_context(parent: Parent, tracestate: str | None) -> otel_context.Context:
-    remote = SpanContext(
-        int(parent.trace_id, 16),
-        int(parent.span_id, 16),
-        is_remote=True,
-        trace_flags=TraceFlags(TraceFlags.SAMPLED),
-        trace_state=TraceState.from_header([tracestate]) if tracestate else None,
-    )
-    return otel.set_span_in_context(NonRecordingSpan(remote), otel_context.Context())
+    return otel.set_span_in_context(NonRecordingSpan(parent.context(tracestate)), otel_context.Context())
 
 
 def current_span_id() -> str:

@@ -12,7 +12,7 @@ from typing import cast
 import grpc
 from opentelemetry import context as otel_context
 from opentelemetry import trace as otel
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode
 
 from ontomesh.events.v1 import cloud_event_pb2, publish_service_pb2, publish_service_pb2_grpc
 from ontomesh.sdk.breaker import CircuitBreaker
@@ -157,7 +157,4 @@ def _unsampled(events: Sequence[KernelEvent]) -> Span:
 
 def _context(traceparent: str) -> SpanContext | None:
     parent = parse_traceparent(traceparent)
-    if parent is None:
-        return None
-    flags = TraceFlags(TraceFlags.SAMPLED if parent.sampled else TraceFlags.DEFAULT)
-    return SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=flags)
+    return parent.context() if parent is not None else None

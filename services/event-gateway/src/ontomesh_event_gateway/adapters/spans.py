@@ -1,9 +1,9 @@
 """The spans of deliveries."""
 
 from opentelemetry import trace as otel
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, SpanKind
 
-from ontomesh_chassis.trace import parse_traceparent
+from ontomesh_chassis.trace import parse_traceparent, traceparent_of
 from ontomesh_event_gateway.domain.model import Event
 
 _tracer = otel.get_tracer(__name__)
@@ -16,10 +16,9 @@ def deliver_span(traceparent: str, subscription: str, event: Event) -> str:
         return ""
     if not parent.sampled:
         return traceparent
-    remote = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), True, TraceFlags(TraceFlags.SAMPLED))
     span = _tracer.start_span(
         "deliver",
-        otel.set_span_in_context(NonRecordingSpan(remote)),
+        otel.set_span_in_context(NonRecordingSpan(parent.context())),
         SpanKind.CONSUMER,
         {
             "messaging.system": "nats",
@@ -30,5 +29,4 @@ def deliver_span(traceparent: str, subscription: str, event: Event) -> str:
         },
     )
     span.end()
-    context = span.get_span_context()
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+    return traceparent_of(span)

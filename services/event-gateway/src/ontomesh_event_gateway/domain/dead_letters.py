@@ -12,8 +12,9 @@ from ontomesh_event_gateway.domain.catalog import Catalog
 from ontomesh_event_gateway.domain.consuming import require_consume, require_owner
 from ontomesh_event_gateway.domain.model import Outcome, Result
 from ontomesh_event_gateway.domain.paging import MAX_BYTES, make_token, page_size, read_token
-from ontomesh_event_gateway.domain.publishing import REFUSED_SUBSCRIPTION, Draft, Wishes
+from ontomesh_event_gateway.domain.publishing import Draft, Wishes
 from ontomesh_event_gateway.domain.rights import attempt_gate, gate
+from ontomesh_event_gateway.domain.spooling import REFUSED_SUBSCRIPTION
 from ontomesh_event_gateway.domain.subscription import is_name
 from ontomesh_event_gateway.errors import DeadLetterNotFound, InvalidPageToken, InvalidRequest, PermissionDenied
 from ontomesh_event_gateway.ports import AttemptLog, DeadLetter, DeadLetterStore

@@ -8,14 +8,13 @@ from typing import Any
 
 from ontomesh_event_gateway.domain.caller import Caller
 from ontomesh_event_gateway.domain.model import Event, Order, Outcome, Result
-from ontomesh_event_gateway.domain.spooling import PASSING, Spooling
+from ontomesh_event_gateway.domain.spooling import PASSING, REFUSED_SUBSCRIPTION, Spooling
 from ontomesh_event_gateway.domain.validating import MAX_TYPE_CHARACTERS, check_event
 from ontomesh_event_gateway.errors import GatewayError, InvalidRequest, NotReached, PermissionDenied, TooLarge
 from ontomesh_event_gateway.ports import DeadLetters, Meter, Schemas
 
 MAX_EVENTS = 1000
 MAX_BYTES = 8 << 20
-REFUSED_SUBSCRIPTION = "@publish"
 _YIELD_BYTES = 512 * 1024
 
 

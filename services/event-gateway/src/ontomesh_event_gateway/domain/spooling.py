@@ -22,7 +22,8 @@ PASSING = (BrokerUnavailable, StreamFull, SpoolFull, SchemaUnavailable, NotReach
 """What publishing the same again may not meet."""
 
 RETRY_SECONDS = 0.25
-_REFUSED_SUBSCRIPTION = "@publish"
+REFUSED_SUBSCRIPTION = "@publish"
+"""Where events are kept that were refused when they were published."""
 
 
 class Spooling:
@@ -136,7 +137,7 @@ class Spooling:
     async def _set_aside(self, event: Event, error: GatewayError) -> bool:
         logger.error("a spooled event is refused: %s: source %r, id %r", error.message, event.source, event.id)
         try:
-            await self._dead_letters.put(_REFUSED_SUBSCRIPTION, event, error.message, attempts=0, sequence=0)
+            await self._dead_letters.put(REFUSED_SUBSCRIPTION, event, error.message, attempts=0, sequence=0)
         except PASSING:
             return False
         except TooLarge:

@@ -11,6 +11,7 @@ from opentelemetry import trace as otel
 from opentelemetry.trace import Span, SpanKind
 from prometheus_client import CollectorRegistry, Counter
 
+from ontomesh_chassis.trace import traceparent_of
 from ontomesh_event_gateway.adapters.nats import wire
 from ontomesh_event_gateway.adapters.nats.acks import Acks
 from ontomesh_event_gateway.adapters.nats.connection import ApiRefused, Connection
@@ -132,8 +133,7 @@ class Publisher:
             kind=SpanKind.PRODUCER,
             attributes={"messaging.system": "nats", "messaging.batch.message_count": count},
         )
-        context = span.get_span_context()
-        return span, b"00-%032x-%016x-%02x" % (context.trace_id, context.span_id, context.trace_flags)
+        return span, traceparent_of(span).encode()
 
     async def _send(self) -> None:
         while True:

@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
 
 from ontomesh_event_gateway.adapters.nats.connection import STREAM_NOT_FOUND, ApiRefused, Connection
+from ontomesh_event_gateway.adapters.nats.messages import microseconds
 from ontomesh_event_gateway.domain.model import StreamState
 from ontomesh_event_gateway.errors import BrokerUnavailable
 
@@ -85,7 +85,7 @@ class Streams:
             max_age=config["max_age"] / _SECOND,
             first_sequence=state["first_seq"],
             last_sequence=state["last_seq"],
-            first_time=_microseconds(state["first_ts"]) if state["messages"] else 0,
+            first_time=microseconds(state["first_ts"]) if state["messages"] else 0,
             deduplication_window=config["duplicate_window"] / _SECOND,
             replicas=config["num_replicas"],
             sync_interval=self._sync_interval,
@@ -185,10 +185,3 @@ def _configs(retention: Retention) -> Sequence[dict[str, Any]]:
             "max_bytes": min(ATTEMPTS_MAX_BYTES, retention.max_bytes),
         },
     )
-
-
-def _microseconds(time: str) -> int:
-    """The microseconds since the epoch of a time as Go writes it, with up to nine digits of a second."""
-    moment, _, fraction = time.removesuffix("Z").partition(".")
-    seconds = int(datetime.fromisoformat(f"{moment}+00:00").timestamp())
-    return seconds * 1_000_000 + int(f"{fraction:0<6}"[:6] or 0)
